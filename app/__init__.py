@@ -1,0 +1,1 @@
+"""Focus Patrol: where patrol went, where it is needed next, and proof of both."""

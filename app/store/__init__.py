@@ -1,0 +1,1 @@
+"""Every query. Functions take a connection first, then arrays; nothing here commits."""

@@ -1,0 +1,229 @@
+"""Tables, the same on SQLite and on PostgreSQL with PostGIS.
+
+Instants are whole microseconds since 1970 in UTC (`_us`), cells are H3 indexes as signed 64-bit
+integers. Geometry is PostGIS geometry with a GiST index on PostgreSQL, and the same WKB in a plain
+blob on SQLite, so that no system library is needed there.
+"""
+
+from typing import Any
+
+import shapely
+from geoalchemy2 import Geometry, WKBElement
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.types import JSON, TypeEngine
+
+
+class Geo(TypeDecorator[shapely.Geometry]):
+    """A shapely geometry in WGS 84 (x = lon, y = lat)."""
+
+    impl = Geometry
+    cache_ok = True
+
+    def __init__(self, kind: str) -> None:
+        """`kind` is the OGC geometry type, as in POINT."""
+        self.kind = kind
+        super().__init__(kind, srid=4326, spatial_index=False)
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Geometry on PostgreSQL and for dialect-free rendering, a blob elsewhere."""
+        if dialect.name in ("postgresql", "default"):
+            return Geometry(self.kind, srid=4326, spatial_index=False)
+        return LargeBinary()
+
+    def process_bind_param(self, value: shapely.Geometry | None, dialect: Dialect) -> Any:
+        """The geometry as WKB."""
+        if value is None:
+            return None
+        wkb = shapely.to_wkb(value)
+        return WKBElement(wkb, srid=4326) if dialect.name == "postgresql" else wkb
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> shapely.Geometry | None:  # noqa: ARG002
+        """The geometry back from WKB."""
+        if value is None:
+            return None
+        return shapely.from_wkb(str(value) if isinstance(value, WKBElement) else value)
+
+
+metadata = MetaData()
+
+
+def _gist(name: str) -> Index:
+    """A spatial index on PostgreSQL; SQLite has none."""
+    return Index(name, "geometry", postgresql_using="gist").ddl_if(dialect="postgresql")
+
+
+districts = Table(
+    "districts",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("timezone", String(64), nullable=False),
+    Column("shifts", JSON, nullable=False),  # {"day": "07:00", …}: local start times
+    Column("parent", String(64), ForeignKey("districts.id")),
+    Column("unit_hours", Float),  # default capacity of a plan; null: the setting's
+    Column("geometry", Geo("MULTIPOLYGON"), nullable=False),
+    _gist("districts_geometry"),
+)
+
+units = Table(
+    "units",
+    metadata,
+    Column("unit", Integer, primary_key=True, autoincrement=True),  # the number used inside
+    Column("unit_id", String(64), nullable=False, unique=True),  # the call sign
+    Column("last_us", BigInteger),  # the newest ping, kept apart so that live reads are small
+    Column("lat", Float),
+    Column("lon", Float),
+    Column("speed_mps", Float),
+    Column("heading_deg", Float),
+    Column("status", SmallInteger),
+    Column("geometry", Geo("POINT")),
+    _gist("units_geometry"),
+)
+
+pings = Table(
+    "pings",
+    metadata,
+    # Keyed by time first: new rows land at the end of the tree, ten times as fast when large.
+    Column("time_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("unit", Integer, primary_key=True, autoincrement=False),
+    Column("lat", Float, nullable=False),
+    Column("lon", Float, nullable=False),
+    Column("speed_mps", Float),
+    Column("heading_deg", Float),
+    Column("accuracy_m", Float),
+    Column("status", SmallInteger),  # index into app.geo.fixes.STATUS; null where not sent
+    sqlite_with_rowid=False,
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("incident_id", String(128), primary_key=True),
+    Column("occurred_from_us", BigInteger, nullable=False),
+    Column("occurred_to_us", BigInteger),
+    Column("reported_at_us", BigInteger),
+    Column("lat", Float, nullable=False),
+    Column("lon", Float, nullable=False),
+    Column("cell", BigInteger, nullable=False),  # at the finest resolution stored
+    Column("category", Text, nullable=False),
+    Column("final_category", Text),
+    Column("source", String(16), nullable=False),
+    Column("municipality", Text),
+    Column("geometry", Geo("POINT"), nullable=False),
+    Index("incidents_time", "occurred_from_us"),
+    _gist("incidents_geometry"),
+)
+
+dirty_hours = Table(  # hours whose dwell must be derived again
+    "dirty_hours",
+    metadata,
+    Column("hour", Integer, primary_key=True, autoincrement=False),  # hours since 1970 UTC
+    Column("unit", Integer, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+dwell = Table(  # derived: seconds of a unit in a cell in a UTC hour
+    "dwell",
+    metadata,
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("unit", Integer, primary_key=True, autoincrement=False),
+    Column("cell", BigInteger, primary_key=True, autoincrement=False),
+    Column("dwell_s", Float, nullable=False),
+    Column("stationary_s", Float, nullable=False),
+    Column("slow_s", Float, nullable=False),
+    Column("transit_s", Float, nullable=False),
+    Column("dwell_low_s", Float, nullable=False),
+    Column("dwell_high_s", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+coverage = Table(  # derived: how much of a unit's hour is known
+    "coverage",
+    metadata,
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("unit", Integer, primary_key=True, autoincrement=False),
+    Column("observed_s", Float, nullable=False),
+    Column("unobserved_s", Float, nullable=False),
+    Column("pings", Integer, nullable=False),
+    Column("kept", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("district", String(64), ForeignKey("districts.id"), nullable=False),
+    Column("shift", Text, nullable=False),
+    Column("start_us", BigInteger, nullable=False),
+    Column("end_us", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("data_until_us", BigInteger, nullable=False),
+    Column("unit_hours", Float, nullable=False),
+    Column("travel_s", Float, nullable=False),
+    Column("objective", Float, nullable=False),
+    Column("bound", Float, nullable=False),
+    Column("gap", Float, nullable=False),
+    Column("dropped", JSON, nullable=False),
+    Column("notes", JSON, nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("version", Integer, nullable=False),
+    Index("plans_district_start", "district", "start_us"),
+)
+
+plan_zones = Table(
+    "plan_zones",
+    metadata,
+    Column("plan", String(36), ForeignKey("plans.id"), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("rank", Integer, nullable=False),
+    Column("cells", JSON, nullable=False),  # H3 strings
+    Column("area_km2", Float, nullable=False),
+    Column("expected_incidents", Float, nullable=False),
+    Column("expected_harm", Float, nullable=False),
+    Column("priority", Float, nullable=False),
+    Column("visits", Integer, nullable=False),
+    Column("target_dosage_s", Float, nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("geometry", Geo("MULTIPOLYGON"), nullable=False),
+    _gist("plan_zones_geometry"),
+)
+
+plan_cells = Table(
+    "plan_cells",
+    metadata,
+    Column("plan", String(36), ForeignKey("plans.id"), primary_key=True),
+    Column("cell", BigInteger, primary_key=True),
+    Column("expected_incidents", Float, nullable=False),
+    Column("expected_harm", Float, nullable=False),
+    Column("dosage_s", Float, nullable=False),
+    Column("residual_s", Float, nullable=False),
+    Column("priority", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("sha256", String(64), nullable=False, unique=True),  # the key itself is never stored
+    Column("scopes", JSON, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("revoked_us", BigInteger),
+)
