@@ -28,7 +28,10 @@ class Settings(BaseSettings):
         10, ge=5, le=12, description="The finest H3 resolution stored; plans use it or coarser."
     )
     plan_resolution: int = Field(
-        9, ge=5, le=12, description="The H3 resolution that plans are made at; at most `resolution`."
+        9,
+        ge=5,
+        le=12,
+        description="The H3 resolution that plans are made at; at most `resolution`.",
     )
     unit_hours: float = Field(
         6.0,
@@ -48,8 +51,10 @@ class Settings(BaseSettings):
         5.0, gt=0, le=9, description="How long to wait for a locked or absent database before 503."
     )
     derive_every_s: float = Field(
-        2.0, ge=0, description="Pause between derivations of dwell inside `serve`; 0 derives only "
-        "when a plan asks."
+        2.0,
+        ge=0,
+        description="Pause between derivations of dwell inside `serve`; 0 derives only "
+        "when a plan asks.",
     )
     open_metrics: bool = Field(False, description="Whether /metrics answers without a key.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

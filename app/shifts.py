@@ -1,4 +1,4 @@
-"""Local shift calendars turned into half-open UTC intervals that tile time, across clock changes."""
+"""Local shift calendars as half-open UTC intervals that tile time, across clock changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,9 +40,7 @@ class Shifts:
 
     def at(self, i: int) -> Shift:
         """The `i`-th shift."""
-        return Shift(
-            self.names[int(self.name[i])], int(self.start_us[i]), int(self.end_us[i])
-        )
+        return Shift(self.names[int(self.name[i])], int(self.start_us[i]), int(self.end_us[i]))
 
 
 def zone(timezone: str) -> ZoneInfo:
@@ -122,9 +120,11 @@ def instance(shifts: Mapping[str, str], timezone: str, name: str, day: date) -> 
 
 def local_date(time_us: int, timezone: str) -> date:
     """The local calendar day at an instant."""
-    return (datetime.fromtimestamp(0, UTC) + timedelta(microseconds=time_us)).astimezone(
-        zone(timezone)
-    ).date()
+    return (
+        (datetime.fromtimestamp(0, UTC) + timedelta(microseconds=time_us))
+        .astimezone(zone(timezone))
+        .date()
+    )
 
 
 def _utc_us(day: date, start: time, where: ZoneInfo) -> int:

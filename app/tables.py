@@ -52,7 +52,7 @@ class Geo(TypeDecorator[shapely.Geometry]):
         wkb = shapely.to_wkb(value)
         return WKBElement(wkb, srid=4326) if dialect.name == "postgresql" else wkb
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> shapely.Geometry | None:  # noqa: ARG002
+    def process_result_value(self, value: Any, dialect: Dialect) -> shapely.Geometry | None:
         """The geometry back from WKB."""
         if value is None:
             return None
