@@ -1,0 +1,279 @@
+"""Expected incidents and expected harm of each cell in one shift, from decayed counts.
+
+The risk is a sum of a few components, each an unbiased guess by itself: the rate at which a cell
+saw incidents, weighted toward the recent past, times the length of the shift. Each component's
+part is kept, so that a zone's reasons can say exactly what its risk is made of.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.geo.grid import Grid, index_of, neighbours, parents
+from app.shifts import DAY_US, HOUR_US, Shift, Shifts
+
+SOURCES = ("unknown", "public", "officer", "alarm")
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Incidents:
+    """Incidents as columns of length n.
+
+    `time_us`, `to_us` int64 [µs UTC]: when it happened, at the earliest and at the latest; equal
+    where the moment is known. `known_us` int64 [µs UTC]: when the record could be used. `cell`
+    uint64: H3, at the grid's resolution or finer, 0 where there is no place. `category` int32
+    indexes `categories`; `source` int8 indexes SOURCES.
+    """
+
+    time_us: Ints
+    to_us: Ints
+    known_us: Ints
+    cell: NDArray[np.uint64]
+    category: NDArray[np.int32]
+    source: NDArray[np.int8]
+    categories: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.time_us)
+
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> "Incidents":
+        """The incidents at these positions, or where the mask is true, in that order."""
+        return Incidents(
+            self.time_us[index],
+            self.to_us[index],
+            self.known_us[index],
+            self.cell[index],
+            self.category[index],
+            self.source[index],
+            self.categories,
+        )
+
+
+NO_INCIDENTS = Incidents(
+    *(np.zeros(0, dtype=np.int64) for _ in range(3)),
+    np.zeros(0, dtype=np.uint64),
+    np.zeros(0, dtype=np.int32),
+    np.zeros(0, dtype=np.int8),
+    (),
+)
+
+
+class Component(NamedTuple):
+    """One way of counting the past: over which time, in which shifts, in which cells."""
+
+    name: str
+    weight: float  # share of the risk; all weights sum to 1
+    half_life_days: float
+    same_shift: bool  # only what happened in the shift of that name; else in all shifts
+    ring: bool  # what happened in the first ring of neighbours; else in the cell itself
+
+
+# The weights are the rounded middle of those that maximum likelihood (EM) finds for two cities
+# that share neither country, decade nor recording practice: see docs/model.md. The half-lives
+# span repeat victimisation of weeks and the stable places of years.
+# Source: Mohler, Short, Brantingham, Schoenberg & Tita (2011), doi:10.1198/jasa.2011.ap09546
+# (history as a sum of kernels, weighted by EM); Weisburd (2015), doi:10.1111/1745-9125.12070
+# (stability of places).
+COMPONENTS = (
+    Component("all_30", 0.03, 30, same_shift=False, ring=False),
+    Component("all_365", 0.25, 365, same_shift=False, ring=False),
+    Component("same_30", 0.03, 30, same_shift=True, ring=False),
+    Component("same_365", 0.56, 365, same_shift=True, ring=False),
+    Component("ring_365", 0.13, 365, same_shift=True, ring=True),
+)
+
+
+@dataclass(frozen=True)
+class RiskParameters:
+    """What the risk depends on besides the facts; stored with each plan."""
+
+    components: tuple[Component, ...] = COMPONENTS
+    # Officers find what they look for: counting it would send them there again.
+    # Source: Lum & Isaac (2016), doi:10.1111/j.1740-9713.2016.00960.x; Ensign et al. (2018),
+    # arXiv:1706.09847. Alarms are mostly false: Sampson (2011), COPS problem guide 5.
+    sources_left_out: tuple[str, ...] = ("officer", "alarm")
+    categories_left_out: tuple[str, ...] = ()
+    # A record of less than this is taken as one of this length, so that a first incident
+    # yesterday is no rate of one a day.
+    exposure_floor_days: float = 28.0
+
+    @property
+    def name(self) -> str:
+        """What a plan calls this model."""
+        return "decayed-counts-1"
+
+
+DEFAULTS = RiskParameters()
+
+
+@dataclass(frozen=True)
+class Risk:
+    """What a shift is expected to bring, per cell of the grid.
+
+    `incident_parts`, `harm_parts` (k, m) float64: what each of the k `components` adds;
+    `expected_incidents`, `expected_harm` (m,): their sums. `counted`: incidents of this grid
+    that were used.
+    """
+
+    components: tuple[str, ...]
+    incident_parts: Floats
+    harm_parts: Floats
+    expected_incidents: Floats
+    expected_harm: Floats
+    counted: int
+
+
+def usable(incidents: Incidents, parameters: RiskParameters = DEFAULTS) -> NDArray[np.bool_]:
+    """Which incidents may count at all, whenever: (n,) bool, by source and category."""
+    sources = np.array([name not in parameters.sources_left_out for name in SOURCES])
+    left_out = set(parameters.categories_left_out)
+    kinds = np.array([name not in left_out for name in incidents.categories] or [True])
+    if not len(incidents):
+        return np.zeros(0, dtype=np.bool_)
+    result: NDArray[np.bool_] = sources[incidents.source] & kinds[incidents.category]
+    return result
+
+
+def known_before(incidents: Incidents, cut_us: int) -> NDArray[np.bool_]:
+    """Which incidents had wholly happened and were on record before that instant: (n,) bool."""
+    latest = np.maximum(np.maximum(incidents.known_us, incidents.to_us), incidents.time_us)
+    result: NDArray[np.bool_] = latest < cut_us
+    return result
+
+
+def severities(incidents: Incidents, severity: Mapping[str, float]) -> Floats:
+    """The severity weight of each incident: (n,) float64, 1 for a category without weight."""
+    if not len(incidents):
+        return np.zeros(0)
+    weights = np.array([severity.get(name, 1.0) for name in incidents.categories])
+    result: Floats = weights[incidents.category]
+    return result
+
+
+def share_within(incidents: Incidents, shifts: Shifts, name: str) -> Floats:
+    """The share of each incident's time that lies in shifts of that name: (n,) float64 in [0, 1].
+
+    An instant lies in one shift or in none; a span of unknown moments is spread evenly over the
+    shifts that it touches.
+
+    Source: Ratcliffe (2000), aoristic analysis, doi:10.1080/136588100424963.
+    """
+    if not len(shifts) or not len(incidents) or name not in shifts.names:
+        return np.zeros(len(incidents))
+    chosen = shifts.name == shifts.names.index(name)
+    at = np.searchsorted(shifts.start_us, incidents.time_us, side="right") - 1
+    inside = (at >= 0) & (incidents.time_us < shifts.end_us[at])
+    share = (inside & chosen[at]).astype(np.float64)
+    spans = np.flatnonzero(incidents.to_us > incidents.time_us)
+    if len(spans):
+        first, last = incidents.time_us[spans], incidents.to_us[spans]
+        share[spans] = (
+            _time_within(last, shifts, chosen) - _time_within(first, shifts, chosen)
+        ) / (last - first)
+    return share
+
+
+def expected(
+    incidents: Incidents,
+    grid: Grid,
+    shifts: Shifts,
+    shift: Shift,
+    data_until_us: int,
+    severity: Mapping[str, float],
+    parameters: RiskParameters = DEFAULTS,
+) -> Risk:
+    """The risk of each cell in `shift`, from what was known before both it and `data_until_us`.
+
+    `shifts`: the consecutive shifts of the time that the incidents cover; what lies before the
+    first of them is not used. A rate is the decayed count over the decayed time on record, so
+    the risk is a number of incidents in this very shift, however long it is. No incidents give
+    a risk of 0 everywhere.
+    """
+    cut_us = min(shift.start_us, data_until_us)
+    began_us = int(shifts.start_us[0]) if len(shifts) else cut_us
+    fit = usable(incidents, parameters) & known_before(incidents, cut_us)
+    fit &= incidents.time_us >= began_us
+    used = incidents.take(fit)
+    where = index_of(grid, parents(used.cell, grid.resolution))
+    used, where = used.take(where >= 0), where[where >= 0]
+    share = share_within(used, shifts, shift.name)
+    moment_us = used.time_us + (used.to_us - used.time_us) // 2
+    harm = severities(used, severity)
+    hours = (shift.end_us - shift.start_us) / HOUR_US
+    rings = neighbours(grid)
+    counts, harms = [], []
+    for part in parameters.components:
+        decay = np.exp2((moment_us - cut_us) / (part.half_life_days * DAY_US))
+        weight = decay * share if part.same_shift else decay
+        only = shift.name if part.same_shift else None
+        per_count = (
+            part.weight * hours / exposure_h(shifts, cut_us, part.half_life_days, only, parameters)
+        )
+        for values, weighted in ((counts, weight), (harms, weight * harm)):
+            cells = np.bincount(where, weighted, minlength=len(grid.cells)) * per_count
+            values.append(spread(cells, rings) if part.ring else cells)
+    shape = (len(parameters.components), len(grid.cells))
+    incident_parts = np.array(counts).reshape(shape)
+    harm_parts = np.array(harms).reshape(shape)
+    return Risk(
+        tuple(part.name for part in parameters.components),
+        incident_parts,
+        harm_parts,
+        incident_parts.sum(axis=0),
+        harm_parts.sum(axis=0),
+        len(used),
+    )
+
+
+def exposure_h(
+    shifts: Shifts,
+    cut_us: int,
+    half_life_days: float,
+    only: str | None,
+    parameters: RiskParameters = DEFAULTS,
+) -> float:
+    """Hours on record before `cut_us`, an hour of `half_life_days` ago counting as half an hour.
+
+    `only`: counts the shifts of that name alone. Never less than the floor of the parameters.
+    """
+    life_us = half_life_days * DAY_US
+    start = np.minimum(shifts.start_us, cut_us)
+    end = np.minimum(shifts.end_us, cut_us)
+    length = np.exp2((end - cut_us) / life_us) - np.exp2((start - cut_us) / life_us)
+    whole = float((end - start).sum()) or 1.0
+    kept = np.ones(len(shifts), dtype=np.bool_)
+    if only is not None and only in shifts.names:
+        kept = shifts.name == shifts.names.index(only)
+    hours = float(length[kept].sum()) * life_us / np.log(2) / HOUR_US
+    share = float((end - start)[kept].sum()) / whole if only is not None else 1.0
+    floor = parameters.exposure_floor_days * DAY_US
+    least = life_us / np.log(2) * (1 - np.exp2(-floor / life_us)) / HOUR_US
+    return max(hours, least * (share or 1.0))
+
+
+def spread(cells: Floats, rings: NDArray[np.int64]) -> Floats:
+    """Each cell's count handed out in equal parts to its neighbours inside the grid: (m,).
+
+    The total stays; a cell without neighbours keeps its own.
+    """
+    there = rings >= 0
+    degree = there.sum(axis=1)
+    result = np.where(degree == 0, cells, 0.0)
+    per_neighbour = cells / np.maximum(degree, 1)
+    result += np.where(there, per_neighbour[rings], 0.0).sum(axis=1)
+    return result
+
+
+def _time_within(until_us: Ints, shifts: Shifts, chosen: NDArray[np.bool_]) -> Floats:
+    """Time in chosen shifts from the first shift's start to each instant, in µs."""
+    lengths = np.where(chosen, shifts.end_us - shifts.start_us, 0)
+    knots = np.append(shifts.start_us, shifts.end_us[-1:])
+    passed = np.concatenate([[0], np.cumsum(lengths)])
+    result: Floats = np.interp(until_us, knots, passed)
+    return result
