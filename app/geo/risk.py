@@ -56,7 +56,9 @@ class Incidents:
 
 
 NO_INCIDENTS = Incidents(
-    *(np.zeros(0, dtype=np.int64) for _ in range(3)),
+    np.zeros(0, dtype=np.int64),
+    np.zeros(0, dtype=np.int64),
+    np.zeros(0, dtype=np.int64),
     np.zeros(0, dtype=np.uint64),
     np.zeros(0, dtype=np.int32),
     np.zeros(0, dtype=np.int8),
@@ -169,7 +171,7 @@ def share_within(incidents: Incidents, shifts: Shifts, name: str) -> Floats:
     chosen = shifts.name == shifts.names.index(name)
     at = np.searchsorted(shifts.start_us, incidents.time_us, side="right") - 1
     inside = (at >= 0) & (incidents.time_us < shifts.end_us[at])
-    share = (inside & chosen[at]).astype(np.float64)
+    share: Floats = (inside & chosen[at]).astype(np.float64)
     spans = np.flatnonzero(incidents.to_us > incidents.time_us)
     if len(spans):
         first, last = incidents.time_us[spans], incidents.to_us[spans]
@@ -198,37 +200,27 @@ def expected(
     cut_us = min(shift.start_us, data_until_us)
     began_us = int(shifts.start_us[0]) if len(shifts) else cut_us
     fit = usable(incidents, parameters) & known_before(incidents, cut_us)
-    fit &= incidents.time_us >= began_us
-    used = incidents.take(fit)
+    used = incidents.take(fit & (incidents.time_us >= began_us))
     where = index_of(grid, parents(used.cell, grid.resolution))
     used, where = used.take(where >= 0), where[where >= 0]
     share = share_within(used, shifts, shift.name)
-    moment_us = used.time_us + (used.to_us - used.time_us) // 2
     harm = severities(used, severity)
+    moment_us = used.time_us + (used.to_us - used.time_us) // 2
     hours = (shift.end_us - shift.start_us) / HOUR_US
     rings = neighbours(grid)
-    counts, harms = [], []
-    for part in parameters.components:
-        decay = np.exp2((moment_us - cut_us) / (part.half_life_days * DAY_US))
-        weight = decay * share if part.same_shift else decay
+    parts = np.zeros((2, len(parameters.components), len(grid.cells)))
+    for k, part in enumerate(parameters.components):
+        weight = np.exp2((moment_us - cut_us) / (part.half_life_days * DAY_US))
+        if part.same_shift:
+            weight = weight * share
         only = shift.name if part.same_shift else None
-        per_count = (
-            part.weight * hours / exposure_h(shifts, cut_us, part.half_life_days, only, parameters)
-        )
-        for values, weighted in ((counts, weight), (harms, weight * harm)):
-            cells = np.bincount(where, weighted, minlength=len(grid.cells)) * per_count
-            values.append(spread(cells, rings) if part.ring else cells)
-    shape = (len(parameters.components), len(grid.cells))
-    incident_parts = np.array(counts).reshape(shape)
-    harm_parts = np.array(harms).reshape(shape)
-    return Risk(
-        tuple(part.name for part in parameters.components),
-        incident_parts,
-        harm_parts,
-        incident_parts.sum(axis=0),
-        harm_parts.sum(axis=0),
-        len(used),
-    )
+        on_record_h = exposure_h(shifts, cut_us, part.half_life_days, only, parameters)
+        for i, weighted in enumerate((weight, weight * harm)):
+            cells = np.bincount(where, weighted, len(grid.cells)).astype(np.float64)
+            parts[i, k] = spread(cells, rings) if part.ring else cells
+        parts[:, k] *= part.weight * hours / on_record_h
+    names = tuple(part.name for part in parameters.components)
+    return Risk(names, parts[0], parts[1], parts[0].sum(axis=0), parts[1].sum(axis=0), len(used))
 
 
 def exposure_h(
@@ -243,18 +235,14 @@ def exposure_h(
     `only`: counts the shifts of that name alone. Never less than the floor of the parameters.
     """
     life_us = half_life_days * DAY_US
-    start = np.minimum(shifts.start_us, cut_us)
-    end = np.minimum(shifts.end_us, cut_us)
-    length = np.exp2((end - cut_us) / life_us) - np.exp2((start - cut_us) / life_us)
-    whole = float((end - start).sum()) or 1.0
-    kept = np.ones(len(shifts), dtype=np.bool_)
+    start_us, end_us = np.minimum(shifts.start_us, cut_us), np.minimum(shifts.end_us, cut_us)
+    decayed = np.exp2((end_us - cut_us) / life_us) - np.exp2((start_us - cut_us) / life_us)
+    least = 1 - float(np.exp2(-parameters.exposure_floor_days / half_life_days))
     if only is not None and only in shifts.names:
-        kept = shifts.name == shifts.names.index(only)
-    hours = float(length[kept].sum()) * life_us / np.log(2) / HOUR_US
-    share = float((end - start)[kept].sum()) / whole if only is not None else 1.0
-    floor = parameters.exposure_floor_days * DAY_US
-    least = life_us / np.log(2) * (1 - np.exp2(-floor / life_us)) / HOUR_US
-    return max(hours, least * (share or 1.0))
+        chosen = shifts.name == shifts.names.index(only)
+        decayed = decayed[chosen]
+        least *= _ratio((end_us - start_us)[chosen].sum(), (end_us - start_us).sum())
+    return max(float(decayed.sum()), least) * life_us / float(np.log(2)) / HOUR_US
 
 
 def spread(cells: Floats, rings: NDArray[np.int64]) -> Floats:
@@ -277,3 +265,8 @@ def _time_within(until_us: Ints, shifts: Shifts, chosen: NDArray[np.bool_]) -> F
     passed = np.concatenate([[0], np.cumsum(lengths)])
     result: Floats = np.interp(until_us, knots, passed)
     return result
+
+
+def _ratio(part: float, whole: float) -> float:
+    """`part / whole`, 1 where nothing is there to divide."""
+    return float(part) / float(whole) if whole > 0 and part > 0 else 1.0
