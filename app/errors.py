@@ -85,4 +85,5 @@ STATUS: dict[type[FocusPatrolError], int] = {
 
 def status_of(error: FocusPatrolError) -> int:
     """The HTTP status of an error: its own, or that of its nearest ancestor in the table."""
-    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)  # type: ignore[index]
+    ancestors: tuple[type, ...] = type(error).__mro__
+    return next(STATUS[kind] for kind in ancestors if kind in STATUS)
