@@ -82,7 +82,7 @@ def search_efficiency(caught: float, area_km2: float) -> float | None:
     return caught / area_km2 if area_km2 > 0 else None
 
 
-def poisson_deviance(expected: Floats, happened: Floats, floor: float = 1e-6) -> Floats:
+def poisson_deviance(expected: Floats, happened: Floats, floor: float = 1e-5) -> Floats:
     """Twice the log-likelihood that a perfect forecast would gain, per entry.
 
     2 · (y · ln(y/λ) − (y − λ)), 0 at best; an expectation below `floor` is taken as the floor,
