@@ -93,7 +93,9 @@ def keys_list() -> None:
     from app.keys import list_keys
 
     for key in list_keys(_database()):
-        typer.echo(f"{key.name}\t{','.join(key.scopes)}\t{'revoked' if key.revoked else 'active'}")
+        typer.echo(
+            f"{key.name}\t{','.join(key.scopes)}\t{'active' if key.revoked_us is None else 'revoked'}"
+        )
 
 
 @keys.command("revoke")
