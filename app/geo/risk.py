@@ -130,13 +130,15 @@ class Risk:
 
 
 def usable(incidents: Incidents, parameters: RiskParameters = DEFAULTS) -> NDArray[np.bool_]:
-    """Which incidents may count at all, whenever: (n,) bool, by source and category."""
+    """Which incidents may count at all, whenever: (n,) bool, by place, source and category."""
     sources = np.array([name not in parameters.sources_left_out for name in SOURCES])
     left_out = set(parameters.categories_left_out)
     kinds = np.array([name not in left_out for name in incidents.categories] or [True])
     if not len(incidents):
         return np.zeros(0, dtype=np.bool_)
+    placed_somewhere = incidents.cell != 0
     result: NDArray[np.bool_] = sources[incidents.source] & kinds[incidents.category]
+    result &= placed_somewhere
     return result
 
 
