@@ -110,8 +110,17 @@ def checked(
     return Checked(result, (*flaws, *(check.flaw for check in checks)))
 
 
-def is_name(text: str, longest: int) -> bool:
-    """Whether a text is 1 to `longest` printable characters without a blank at its ends."""
+def is_unit_id(text: str) -> bool:
+    """Whether a text can name a unit."""
+    return _is_name(text, UNIT_ID_LENGTH)
+
+
+def is_incident_id(text: str) -> bool:
+    """Whether a text can name an incident."""
+    return _is_name(text, INCIDENT_ID_LENGTH)
+
+
+def _is_name(text: str, longest: int) -> bool:
     return 0 < len(text) <= longest and text.isprintable() and text == text.strip()
 
 
@@ -127,7 +136,9 @@ def is_text(text: str) -> bool:
     )
 
 
-NAME_RULE = "must be 1 to {} printable characters without a blank at either end"
+_NAME_RULE = "must be 1 to {} printable characters without a blank at either end"
+UNIT_ID_RULE = _NAME_RULE.format(UNIT_ID_LENGTH)
+INCIDENT_ID_RULE = _NAME_RULE.format(INCIDENT_ID_LENGTH)
 TEXT_RULE = f"must be 1 to {TEXT_LENGTH} characters, not all blank, without control characters"
 
 
@@ -187,8 +198,8 @@ HEADING_RULE = "must be 0 to 360 degrees"
 PING_CHECKS: tuple[Check[PingColumns], ...] = (
     _malformed(
         "unit_id",
-        NAME_RULE.format(UNIT_ID_LENGTH),
-        lambda c: _odd(c.unit_id, lambda name: is_name(name, UNIT_ID_LENGTH)),
+        UNIT_ID_RULE,
+        lambda c: _odd(c.unit_id, is_unit_id),
     ),
     _malformed("speed_mps", NON_NEGATIVE, lambda c: (c.speed_mps < 0) | np.isinf(c.speed_mps)),
     _malformed("heading_deg", HEADING_RULE, lambda c: np.abs(c.heading_deg - 180) > 180),
@@ -210,11 +221,9 @@ PING_CHECKS: tuple[Check[PingColumns], ...] = (
 INCIDENT_CHECKS: tuple[Check[IncidentColumns], ...] = (
     _malformed(
         "incident_id",
-        NAME_RULE.format(INCIDENT_ID_LENGTH),
+        INCIDENT_ID_RULE,
         lambda c: np.fromiter(
-            (i is not None and not is_name(i, INCIDENT_ID_LENGTH) for i in c.incident_id),
-            np.bool_,
-            len(c),
+            (i is not None and not is_incident_id(i) for i in c.incident_id), np.bool_, len(c)
         ),
     ),
     _malformed("category", TEXT_RULE, lambda c: _odd(c.category, is_text)),
