@@ -1,0 +1,119 @@
+"""What a route checks before anything of a request is read.
+
+First the key (401) and its scope (403), then unknown query parameters (400), media type and
+encoding (415) and size (413); only then does the framework look at parameters and body.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, params
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Message, Receive
+
+from app.deps import authorize
+from app.errors import BadInput, TooLarge, WrongMedia
+
+MIB = 1 << 20
+MAX_BODY_BYTES = 16 * MIB
+
+
+class GuardedRoute(APIRoute):
+    """A route that checks key, scope, parameters, media type and size before it reads anything."""
+
+    media_types: frozenset[str] = frozenset({"application/json", "application/geo+json"})
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The framework's handler behind the guard."""
+        answer = super().get_route_handler()
+        scope = next((s for d in self.dependencies for s in _scopes(d)), None)
+        known = {*_query_names(self.dependant), "api_key"}
+        reads_body = self.body_field is not None
+
+        async def guarded(request: Request) -> Response:
+            if scope is not None:
+                request.state.caller = await authorize(request, scope)
+            _refuse_unknown(request, known)
+            if not reads_body:
+                return await answer(request)
+            check_media(request, self.media_types, encodings=frozenset())
+            return await answer(Request(request.scope, _capped(request)))
+
+        return guarded
+
+
+def check_media(
+    request: Request, media_types: frozenset[str], encodings: frozenset[str]
+) -> tuple[str, str]:
+    """Media type and content encoding of a body. Raises WrongMedia for what is not understood."""
+    kind, *parameters = request.headers.get("content-type", "").lower().split(";")
+    kind = kind.strip()
+    charset = [p.partition("=")[2].strip(' "') for p in parameters if "charset" in p]
+    if kind not in media_types or any(c not in ("utf-8", "utf8", "us-ascii") for c in charset):
+        known = " or ".join(sorted(media_types - {""}))
+        raise WrongMedia(f"Content-Type is {kind or 'missing'!r}; send {known}, in UTF-8")
+    encoding = request.headers.get("content-encoding", "identity").lower().strip()
+    if encoding not in encodings | {"identity", ""}:
+        known = " or ".join(sorted(encodings | {"identity"}))
+        raise WrongMedia(f"Content-Encoding is {encoding!r}; send {known}")
+    return kind, encoding
+
+
+async def chunks_of(request: Request, max_bytes: int = MAX_BODY_BYTES) -> AsyncIterator[bytes]:
+    """The body as it comes in. Raises TooLarge before more than `max_bytes` are taken."""
+    _check_declared(request, max_bytes)
+    taken = 0
+    async for chunk in request.stream():
+        taken += len(chunk)
+        if taken > max_bytes:
+            raise _too_large(max_bytes)
+        yield chunk
+
+
+def _capped(request: Request) -> Receive:
+    """The request's channel, which refuses to take in more than a body may have."""
+    _check_declared(request, MAX_BODY_BYTES)
+    taken = 0
+
+    async def receive() -> Message:
+        nonlocal taken
+        message = await request.receive()
+        taken += len(message.get("body", b""))
+        if taken > MAX_BODY_BYTES:
+            # The framework takes any other exception here for a body that it cannot parse.
+            raise HTTPException(413, str(_too_large(MAX_BODY_BYTES)))
+        return message
+
+    return receive
+
+
+def _check_declared(request: Request, max_bytes: int) -> None:
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared) > max_bytes:
+        raise _too_large(max_bytes)
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"a body may have {max_bytes // MIB} MiB; send it in several")
+
+
+def _refuse_unknown(request: Request, known: set[str]) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in known:
+            there = ", ".join(sorted(known - {"api_key"})) or "none"
+            raise BadInput(f"no query parameter is called {name!r} here; there is {there}")
+        if names.count(name) > 1:
+            raise BadInput(f"query parameter {name!r} is given more than once")
+
+
+def _scopes(dependency: params.Depends) -> list[str]:
+    return list(dependency.scopes or ()) if isinstance(dependency, params.Security) else []
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    names = {field.alias for field in dependant.query_params}
+    return names.union(*(_query_names(child) for child in dependant.dependencies))
