@@ -205,7 +205,7 @@ def _pings(
     dx, dy = np.diff(track.x_m)[piece], np.diff(track.y_m)[piece]
     took_s = np.diff(track.time_us)[piece] / SECOND_US
     speed = np.hypot(dx, dy) / took_s
-    shown = (speed > 0) * np.maximum(0.0, speed + rng.normal(0.0, 0.3, n))
+    noisy = np.maximum(0.0, speed + rng.normal(0.0, 0.3, n))
     heading = (np.degrees(np.arctan2(dx, dy)) - town.streets.turn_deg) % 360.0
     status = _STATUS_OF[track.activity[piece]]
     status[-1:] = STATUS.index("off_duty")  # signing off
@@ -217,7 +217,7 @@ def _pings(
         time_us=track.time_us[0] + at_s.astype(np.int64) * SECOND_US,
         lat=np.round(lat, 6),
         lon=np.round(lon, 6),
-        speed_mps=_if(box.sends_speed, np.round(shown, 1)),
+        speed_mps=_if(box.sends_speed, np.where(speed > 0, np.round(noisy, 1), 0.0)),
         heading_deg=_if(box.sends_speed, bearing),
         accuracy_m=_if(box.sends_accuracy, accuracy),
         status=status if box.sends_status else np.full(n, NOT_SENT, dtype=np.int8),
