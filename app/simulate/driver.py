@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.simulate.harrow_bay import Town
-from app.simulate.streets import nearest_corner, way
+from app.simulate.streets import in_town, nearest_corner, way
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 ACTIVITIES = ("off_duty", "station", "patrol", "visit", "enroute", "on_scene", "break")
 OFF_DUTY, STATION, PATROL, VISIT, ENROUTE, ON_SCENE, BREAK = range(len(ACTIVITIES))
+_QUARTERS = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)])  # one at least lies in the town
 CRUISE_MPS, DRIVE_MPS, HURRY_MPS = 8.0, 12.5, 18.0
 
 
@@ -63,12 +64,13 @@ class Driver:
 
     def park(self, stay_s: float, activity: int) -> None:
         """Leaves the junction for a place beside the street, stays, and comes back."""
-        away = self.rng.uniform(15.0, 60.0) * (1 if self.rng.random() < 0.5 else -1)
-        beside = self.rng.uniform(4.0, 12.0)
-        x, y = self.streets.x_m[self.at[0]], self.streets.y_m[self.at[1]]
-        dx, dy = (away, beside) if self.rng.random() < 0.5 else (beside, away)
-        took = np.array([abs(away) / 5.0, stay_s, abs(away) / 5.0])
-        self._add(took, np.array([x + dx, x + dx, x]), np.array([y + dy, y + dy, y]), activity)
+        along, beside = self.rng.uniform(15.0, 60.0), self.rng.uniform(4.0, 12.0)
+        step = np.array([along, beside] if self.rng.random() < 0.5 else [beside, along])
+        corner = np.array([self.streets.x_m[self.at[0]], self.streets.y_m[self.at[1]]])
+        spots = corner + self.rng.permutation(_QUARTERS) * step
+        x, y = spots[in_town(self.streets, spots[:, 0], spots[:, 1])][0]
+        took = np.array([along / 5.0, stay_s, along / 5.0])
+        self._add(took, np.array([x, x, corner[0]]), np.array([y, y, corner[1]]), activity)
 
     def _add(self, took_s: Floats, x_m: Floats, y_m: Floats, activity: int) -> None:
         self.took_s.append(took_s)

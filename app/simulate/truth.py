@@ -15,6 +15,8 @@ from app.simulate.streets import degrees
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+BORDER_S = 0.01
+
 
 @dataclass(frozen=True)
 class TrueDwell:
@@ -35,63 +37,73 @@ class TrueDwell:
         return len(self.unit)
 
 
-def true_dwell(town: Town, paths: Paths, resolution: int, step_s: float = 1.0) -> TrueDwell:
+def true_dwell(town: Town, paths: Paths, resolution: int) -> TrueDwell:
     """True seconds per unit, cell and hour; for each unit they sum to the length of its paths.
 
-    A piece in motion is cut into steps of at most `step_s`, each counted where its middle lies:
-    a border is met to within half a step. Empty for empty paths.
+    Right to BORDER_S at each border that is crossed. Empty for empty paths.
     """
-    # Unit by unit, which bounds the memory that the steps need.
-    units = [int(unit) for unit in np.unique(paths.unit)]
-    parts = [_of_unit(town, paths, unit, resolution, step_s) for unit in units]
-    if not parts:
-        nothing = np.zeros(0)
-        none = nothing.astype(np.int64)
-        return TrueDwell(none, none.astype(np.uint64), none, nothing, nothing, nothing)
-    unit, cell, hour, *seconds = (np.concatenate(c) for c in zip(*parts, strict=True))
+    piece, hour, from_share, to_share, cell = _in_cells(town, paths, resolution)
+    took_s = (to_share - from_share) * (paths.end_us - paths.start_us)[piece] / SECOND_US
+    unit = paths.unit[piece]
     order = np.lexsort((cell, unit, hour))
-    return TrueDwell(unit[order], cell[order], hour[order], *(s[order] for s in seconds))
-
-
-def _of_unit(
-    town: Town, paths: Paths, unit: int, resolution: int, step_s: float
-) -> tuple[NDArray[np.generic], ...]:
-    """One unit's columns, in the order of TrueDwell, unsorted."""
-    mine = np.flatnonzero(paths.unit == unit)
-    piece, start_us, end_us = _split(mine, paths.start_us[mine], paths.end_us[mine])
-    still = (paths.x_m == paths.to_x_m) & (paths.y_m == paths.to_y_m)
-    wanted = np.where(still[piece], 1, np.ceil((end_us - start_us) / (step_s * SECOND_US)))
-    part = np.repeat(np.arange(len(piece)), wanted.astype(np.int64))
-    within = np.arange(len(part)) - np.repeat(np.cumsum(wanted) - wanted, wanted.astype(np.int64))
-    took_us = ((end_us - start_us) / wanted)[part]
-    middle_us = start_us[part] + (within + 0.5) * took_us
-    of = piece[part]
-    share = (middle_us - paths.start_us[of]) / (paths.end_us[of] - paths.start_us[of])
-    x_m = paths.x_m[of] + share * (paths.to_x_m[of] - paths.x_m[of])
-    y_m = paths.y_m[of] + share * (paths.to_y_m[of] - paths.y_m[of])
-    cell = cells_at(*degrees(town.streets, x_m, y_m), resolution)
-    hour = start_us[part] // HOUR_US
-    order = np.lexsort((cell, hour))
-    cell, hour, of, took_us = cell[order], hour[order], of[order], took_us[order]
-    first = np.flatnonzero(
-        np.concatenate([[True], (cell[1:] != cell[:-1]) | (hour[1:] != hour[:-1])])
+    unit, hour, cell = unit[order], hour[order], cell[order]
+    piece, took_s = piece[order], took_s[order]
+    new = (unit[1:] != unit[:-1]) | (hour[1:] != hour[:-1]) | (cell[1:] != cell[:-1])
+    row = np.cumsum(np.concatenate([np.zeros(min(1, len(unit)), dtype=np.bool_), new]))
+    first = np.flatnonzero(np.diff(row, prepend=-1))
+    moving = (paths.x_m != paths.to_x_m) | (paths.y_m != paths.to_y_m)
+    return TrueDwell(
+        unit[first],
+        cell[first],
+        hour[first],
+        np.bincount(row, took_s).astype(np.float64),
+        np.bincount(row, took_s * (paths.activity[piece] != OFF_DUTY)).astype(np.float64),
+        np.bincount(row, took_s * moving[piece]).astype(np.float64),
     )
-    on_duty = paths.activity[of] != OFF_DUTY
-    sums = (
-        np.add.reduceat(took_us * counted, first) / SECOND_US
-        for counted in (np.ones(len(of)), on_duty, ~still[of])
-    )
-    return np.full(len(first), unit), cell[first], hour[first], *sums
 
 
-def _split(piece: Ints, start_us: Ints, end_us: Ints) -> tuple[Ints, Ints, Ints]:
-    """Pieces cut at each full hour: their numbers, starts and ends."""
-    first, last = start_us // HOUR_US, (end_us - 1) // HOUR_US
+def _in_cells(
+    town: Town, paths: Paths, resolution: int
+) -> tuple[Ints, Ints, Floats, Floats, NDArray[np.uint64]]:
+    """Pieces cut at hours and at borders of cells: piece, hour, from and to as shares, cell.
+
+    A cell is convex, so a straight piece whose ends share one lies in it; any other is halved.
+    """
+    piece, hour, from_share, to_share = _at_hours(paths)
+    from_cell = _cells(town, paths, piece, from_share, resolution)
+    to_cell = _cells(town, paths, piece, to_share, resolution)
+    done = []
+    while len(piece):
+        length_s = (to_share - from_share) * (paths.end_us - paths.start_us)[piece] / SECOND_US
+        whole = (from_cell == to_cell) | (length_s <= BORDER_S)
+        done.append(tuple(a[whole] for a in (piece, hour, from_share, to_share, from_cell)))
+        piece, hour, from_share, to_share, from_cell, to_cell = (
+            a[~whole] for a in (piece, hour, from_share, to_share, from_cell, to_cell)
+        )
+        middle = (from_share + to_share) / 2
+        middle_cell = _cells(town, paths, piece, middle, resolution)
+        piece, hour = np.tile(piece, 2), np.tile(hour, 2)
+        from_share, to_share = np.append(from_share, middle), np.append(middle, to_share)
+        from_cell, to_cell = np.append(from_cell, middle_cell), np.append(middle_cell, to_cell)
+    parts = done or [(piece, hour, from_share, to_share, from_cell)]
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))  # type: ignore[return-value]
+
+
+def _cells(
+    town: Town, paths: Paths, piece: Ints, share: Floats, resolution: int
+) -> NDArray[np.uint64]:
+    """The cell at which each piece stands after a share of its time."""
+    x_m = paths.x_m[piece] + share * (paths.to_x_m - paths.x_m)[piece]
+    y_m = paths.y_m[piece] + share * (paths.to_y_m - paths.y_m)[piece]
+    return cells_at(*degrees(town.streets, x_m, y_m), resolution)
+
+
+def _at_hours(paths: Paths) -> tuple[Ints, Ints, Floats, Floats]:
+    """Pieces cut at each full hour: piece, hour, and from and to as shares of its time."""
+    first, last = paths.start_us // HOUR_US, (paths.end_us - 1) // HOUR_US
     parts = last - first + 1
-    of = np.repeat(np.arange(len(piece)), parts)
-    hour = first[of] + np.arange(len(of)) - np.repeat(np.cumsum(parts) - parts, parts)
-    return (
-        piece[of],
-        np.maximum(start_us[of], hour * HOUR_US),
-        np.minimum(end_us[of], (hour + 1) * HOUR_US),
-    )
+    piece = np.repeat(np.arange(len(paths)), parts)
+    hour = first[piece] + np.arange(len(piece)) - np.repeat(np.cumsum(parts) - parts, parts)
+    start_us, took_us = paths.start_us[piece], (paths.end_us - paths.start_us)[piece]
+    from_share = np.maximum(hour * HOUR_US - start_us, 0) / took_us
+    return piece, hour, from_share, np.minimum(((hour + 1) * HOUR_US - start_us) / took_us, 1.0)
