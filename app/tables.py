@@ -61,6 +61,10 @@ class Geo(TypeDecorator[shapely.Geometry]):
 
 metadata = MetaData()
 
+# SQLite numbers rows by itself only where the type is exactly INTEGER; PostgreSQL uses up numbers
+# with every attempt, so it needs the wide ones.
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
 
 def _gist(name: str) -> Index:
     """A spatial index on PostgreSQL; SQLite has none."""
@@ -91,8 +95,9 @@ units = Table(
     Column("speed_mps", Float),
     Column("heading_deg", Float),
     Column("status", SmallInteger),
+    # No spatial index: it would be rewritten with every position, and there are few units.
     Column("geometry", Geo("POINT")),
-    _gist("units_geometry"),
+    postgresql_with={"fillfactor": "50"},  # room for the next position on the same page
 )
 
 pings = Table(
@@ -113,7 +118,8 @@ pings = Table(
 incidents = Table(
     "incidents",
     metadata,
-    Column("incident_id", String(128), primary_key=True),
+    Column("incident", _NUMBER, primary_key=True, autoincrement=True),  # the number used inside
+    Column("incident_id", String(128), nullable=False, unique=True),  # the source's own
     Column("occurred_from_us", BigInteger, nullable=False),
     Column("occurred_to_us", BigInteger),
     Column("reported_at_us", BigInteger),
@@ -124,9 +130,25 @@ incidents = Table(
     Column("final_category", Text),
     Column("source", String(16), nullable=False),
     Column("municipality", Text),
+    Column("revision", BigInteger, nullable=False),  # that of the last change, see `revisions`
     Column("geometry", Geo("POINT"), nullable=False),
     Index("incidents_time", "occurred_from_us"),
+    Index("incidents_revision", "revision"),
     _gist("incidents_geometry"),
+)
+
+categories = Table(  # a number for each category that any incident had, so that columns are small
+    "categories",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("code", Integer, nullable=False, unique=True, autoincrement=False),
+)
+
+revisions = Table(  # counts the changes of a kind of fact, in the transaction that makes them
+    "revisions",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
 )
 
 dirty_hours = Table(  # hours whose dwell must be derived again
@@ -134,7 +156,10 @@ dirty_hours = Table(  # hours whose dwell must be derived again
     metadata,
     Column("hour", Integer, primary_key=True, autoincrement=False),  # hours since 1970 UTC
     Column("unit", Integer, primary_key=True, autoincrement=False),
+    # Another random number with every new fact: who derived an older state must not clear it.
+    Column("mark", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+    postgresql_with={"fillfactor": "50"},  # room for the next mark on the same page
 )
 
 dwell = Table(  # derived: seconds of a unit in a cell in a UTC hour

@@ -1,1 +1,1 @@
-"""Every query. Functions take a connection first, then arrays; nothing here commits."""
+"""Every query. Functions take a connection first, then arrays and dataclasses; none commits."""
