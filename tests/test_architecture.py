@@ -69,15 +69,18 @@ def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
-def uses(trees: dict[str, ast.Module], pattern: str) -> set[str]:
-    """Files of app with a dotted name (such as `os.environ`) that the pattern matches whole."""
-    return {
-        file
-        for file, tree in trees.items()
-        if file.startswith("app/")
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and re.fullmatch(pattern, ast.unparse(node))
-    }
+def uses(trees: dict[str, ast.Module], pattern: str, *, called: bool = False) -> set[str]:
+    """Files of app with a dotted name, such as `os.environ`, that the pattern matches whole.
+
+    `called`: only where it is called, as in `connection.commit()`.
+    """
+    found = set()
+    for file, tree in trees.items():
+        for node in ast.walk(tree) if file.startswith("app/") else ():
+            dotted = node.func if called and isinstance(node, ast.Call) else node
+            if isinstance(dotted, ast.Attribute) and (dotted is not node) == called:
+                found |= {file} if re.fullmatch(pattern, ast.unparse(dotted)) else set()
+    return found
 
 
 def test_one_module_reads_the_environment(trees: dict[str, ast.Module]) -> None:
@@ -85,7 +88,7 @@ def test_one_module_reads_the_environment(trees: dict[str, ast.Module]) -> None:
 
 
 def test_one_module_commits(trees: dict[str, ast.Module]) -> None:
-    assert uses(trees, r".*\.(commit|begin)") == {"app/db.py"}
+    assert uses(trees, r".*\.(commit|begin)", called=True) == {"app/db.py"}
 
 
 def test_the_clock_is_read_at_the_edge_and_passed_down(trees: dict[str, ast.Module]) -> None:
@@ -108,7 +111,7 @@ def test_each_stage_has_unit_tests(trees: dict[str, ast.Module]) -> None:
     tested = {
         module
         for file, tree in trees.items()
-        if file.startswith("tests/unit/")
+        if file.startswith(("tests/unit/", "tests/property/"))
         for node in ast.walk(tree)
         for module in imported_modules(node)
     }
@@ -133,7 +136,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported(
 ) -> None:
     declared = {re.split(r"[\[><=~ ]", line)[0] for line in PYPROJECT["project"]["dependencies"]}
     imported = {
-        distribution.lower()
+        distribution.lower().replace("_", "-")
         for module in third_party(trees)
         for distribution in packages_distributions().get(module, [module])
     }

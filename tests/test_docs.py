@@ -1,21 +1,26 @@
 """What the documents name exists, and what exists is named there."""
 
+import dataclasses
+import importlib
 import json
 import re
 import shlex
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 
-from app import cli
+from app import cli, schemas
 from app.checks import CODES
 from app.errors import STATUS as STATUS_OF_ERROR
+from app.geo.fixes import REASONS
+from app.geo.risk import COMPONENTS
 from app.main import create_app
+from app.profile import FIELDS, Profile, profile_of, shipped_profiles
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +46,7 @@ def rows(page: str, first: str) -> list[list[str]]:
     for line in lines:
         if not line.startswith("|"):
             return found
-        found.append([cell.strip() for cell in line.strip("| ").split(" | ")])
+        found.append([cell.strip() for cell in line.strip()[1:-1].split("|")])
     return found
 
 
@@ -156,16 +161,15 @@ def test_shown_commands_can_be_typed() -> None:
 def test_snippets_parse() -> None:
     for page, block in blocks("json"):
         assert json.loads(block), page
-    for page, block in blocks("toml"):
-        assert tomllib.loads(block), page
     for page, block in blocks("python"):
         compile(block, page, "exec")
 
 
 @pytest.fixture(scope="module")
-def routes() -> dict[str, str]:
+def routes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Method and path of each route in the OpenAPI document, with its scope, or a dash."""
-    paths = create_app(Settings(database_url="sqlite://")).openapi()["paths"]
+    nowhere = tmp_path_factory.mktemp("docs") / "never.db"
+    paths = create_app(Settings(database_url=f"sqlite:///{nowhere}")).openapi()["paths"]
     return {
         f"{method.upper()} {path}": next(
             (scope for way in operation.get("security", []) for s in way.values() for scope in s),
@@ -186,6 +190,25 @@ def test_routes_and_their_scopes(routes: dict[str, str]) -> None:
     assert documented == outside | there
 
 
+@pytest.mark.parametrize(
+    ("thing", "members"),
+    [
+        ("ping", FIELDS["pings"]),
+        ("incident", FIELDS["incidents"]),
+        ("plan", schemas.Plan.model_fields),
+        ("zone", schemas.Zone.model_fields),
+    ],
+    ids=["ping", "incident", "plan", "zone"],
+)
+def test_members(thing: str, members: Iterable[str]) -> None:
+    documented = [
+        word
+        for row in rows("docs/api.md", f"member of a{'n' * (thing[0] == 'i')} {thing}")
+        for word in words(row[0])
+    ]
+    assert sorted(documented) == sorted(members)
+
+
 def test_codes_of_receipts() -> None:
     assert [words(row[0])[0] for row in rows("docs/api.md", "code")] == list(CODES)
 
@@ -204,6 +227,57 @@ def test_modules_are_where_the_architecture_says() -> None:
     there |= {name(path) for path in app.glob("geo/*.py") if path.stem != "__init__"}
     there |= {name(path) for path in app.iterdir() if path.is_dir() and path.name[0] != "_"}
     assert documented == there
+
+
+def parameter_classes() -> list[type]:
+    modules = [
+        importlib.import_module(f"app.geo.{path.stem}")
+        for path in sorted((ROOT / "app" / "geo").glob("[!_]*.py"))
+    ]
+    return [
+        thing
+        for module in modules
+        for title, thing in vars(module).items()
+        if title.endswith("Parameters") and thing.__module__ == module.__name__
+    ]
+
+
+@pytest.mark.parametrize("kind", parameter_classes(), ids=lambda kind: kind.__name__)
+def test_model_values_and_their_defaults(kind: type) -> None:
+    made = kind()
+    plain = {
+        field.name: getattr(made, field.name)
+        for field in dataclasses.fields(kind)
+        if not dataclasses.is_dataclass(getattr(made, field.name)) and field.name != "components"
+    }
+    if not plain:
+        return  # only holds other parameters
+    documented = {
+        words(row[0])[0]: ", ".join(words(row[1])) or row[1]
+        for row in rows("docs/model.md", f"parameter of `{kind.__name__}`")
+    }
+    assert documented == {
+        name: ", ".join(value) if isinstance(value, tuple) else str(value)
+        for name, value in plain.items()
+    }
+
+
+def test_components_of_the_risk() -> None:
+    documented = [(words(row[0])[0], float(row[1])) for row in rows("docs/model.md", "component")]
+    assert documented == [(part.name, part.weight) for part in COMPONENTS]
+
+
+def test_reasons_why_pings_are_set_aside() -> None:
+    documented = [words(row[0])[0] for row in rows("docs/model.md", "reason")]
+    assert documented == list(REASONS[1:])  # the first is "kept"
+
+
+def test_profiles_and_their_members() -> None:
+    assert [words(row[0])[0] for row in rows("docs/operations.md", "profile")] == shipped_profiles()
+    members = [word for row in rows("docs/operations.md", "member") for word in words(row[0])]
+    assert sorted(members) == sorted(Profile.__struct_fields__)
+    for page, block in blocks("toml"):
+        assert profile_of(tomllib.loads(block)), page
 
 
 def test_decisions_are_numbered_and_listed() -> None:
