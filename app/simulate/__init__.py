@@ -8,7 +8,7 @@ from app.simulate.boxes import Reporting
 from app.simulate.driver import ACTIVITIES, Track
 from app.simulate.fleet import Paths, live, paths_of, patrol, pings
 from app.simulate.happenings import BACKGROUND, WAVE, incidents, wave_centre
-from app.simulate.harrow_bay import District, Town, Unit, stream, town
+from app.simulate.harrow_bay import MUNICIPALITY, District, Town, Unit, stream, town
 from app.simulate.receiver import Reports, report
 from app.simulate.records import Records
 from app.simulate.roster import tours
@@ -17,6 +17,7 @@ from app.simulate.truth import TrueDwell, true_dwell
 __all__ = [
     "ACTIVITIES",
     "BACKGROUND",
+    "MUNICIPALITY",
     "WAVE",
     "District",
     "Paths",
