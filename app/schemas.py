@@ -173,6 +173,25 @@ class DistrictFeature(BaseModel):
     properties: DistrictProperties
 
 
+class Feature(BaseModel):
+    """A GeoJSON Feature (RFC 7946)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["Feature"]
+    geometry: dict[str, Any] | None
+    properties: dict[str, Any]
+
+
+class FeatureCollection(BaseModel):
+    """A GeoJSON FeatureCollection (RFC 7946)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["FeatureCollection"]
+    features: list[Feature]
+
+
 class ShiftInterval(BaseModel):
     """One shift, `[start, end)`."""
 

@@ -1,0 +1,125 @@
+"""The service: `create_app(settings)` puts it together, `serve` runs it."""
+
+import contextlib
+import importlib.metadata
+import os
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.db import Database
+from app.deps import Keyring
+from app.middleware import Outermost
+from app.problems import handle_errors
+from app.routers import districts, docs, health, intake, pages, plans, shifts, units
+from app.schemas import Feature, FeatureCollection, Problem
+from app.settings import Settings
+
+VERSION = importlib.metadata.version("focus-patrol")
+ABOUT = """Puts patrol cars in the right place at the right time.
+
+Pings of patrol cars and recorded incidents come in; zones for focus patrol, by district and shift,
+come out. A key travels as `Authorization: Bearer KEY`, `X-API-Key: KEY`, the password of HTTP
+Basic, or `?api_key=KEY`. Every error is `application/problem+json` (RFC 9457)."""
+GRACE_S = 8  # for answers under way; what is not answered then was not acknowledged
+LAST_S = 13.0  # after a signal, whatever still hangs
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application on the database of the settings, which it meets with the first request."""
+
+    configure_logs(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        app.state.database.close()
+
+    app = _Service(
+        title="Focus Patrol",
+        version=VERSION,
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,  # the document has a route of our own, with one error shape
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.settings = settings
+    app.state.database = Database(settings)
+    app.state.keyring = Keyring(app.state.database)
+    app.state.gate = intake.Gate()
+    handle_errors(app)
+    for module in (pages, health, docs, intake, districts, shifts, units, plans):
+        app.include_router(module.router)
+    app.add_middleware(Outermost)
+    return app
+
+
+def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serves until SIGTERM or SIGINT, and is gone at most 15 s after."""
+    config = uvicorn.Config(
+        create_app(settings),
+        host=host,
+        port=port,
+        access_log=False,  # ours leaves out what may carry a key
+        log_level=settings.log_level.lower(),
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+    )
+    _Server(config).run()
+
+
+class _Service(FastAPI):
+    """The framework's application, whose document also has the schemas that routes point to."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, made once."""
+        if self.openapi_schema is None:
+            made = get_openapi(
+                title=self.title,
+                version=self.version,
+                description=self.description,
+                routes=self.routes,
+            )
+            template = "#/components/schemas/{model}"
+            for model in (Problem, Feature, FeatureCollection):
+                schema = model.model_json_schema(ref_template=template)
+                schema.pop("$defs", None)
+                made["components"]["schemas"][model.__name__] = schema
+            self.openapi_schema = made
+        return self.openapi_schema
+
+
+class _Server(uvicorn.Server):
+    """A server that a thread which hangs cannot keep alive."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begins to stop; what is acknowledged is on disk, so that a hard end loses nothing."""
+        timer = threading.Timer(LAST_S, os._exit, [0])
+        timer.daemon = True
+        timer.start()
+        super().handle_exit(sig, frame)
+
+
+def configure_logs(settings: Settings) -> None:
+    """One JSON object a line on standard output, from the level of the settings on.
+
+    Tracebacks come without the values of variables, which may hold a key.
+    """
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level.upper()),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,94 @@
+"""Units: where each was last heard, and where it has been."""
+
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from app.deps import DatabaseDep, NowDep, SettingsDep, needs
+from app.errors import Invalid, NotFound
+from app.geo import fixes, geojson
+from app.guard import GuardedRoute
+from app.instants import FIRST_US, LAST_US
+from app.moments import text_of, texts_of
+from app.problems import problems
+from app.routers.districts import GEOJSON, answer
+from app.schemas import UnitState, When, is_name
+from app.settings import Settings
+from app.shifts import HOUR_US, SECOND_US
+from app.store import pings, units
+
+_FEATURE = {"content": {GEOJSON: {"schema": {"$ref": "#/components/schemas/Feature"}}}}
+
+router = APIRouter(
+    prefix="/v1/units",
+    route_class=GuardedRoute,
+    tags=["units"],
+    responses=problems(400, 401, 403, 500, 503),
+)
+
+
+@router.get("", summary="Last position of each unit", dependencies=[needs("view")])
+def list_units(database: DatabaseDep, settings: SettingsDep, now_us: NowDep) -> list[UnitState]:
+    """Every unit by call sign, with its last ping and how old that is. Scope `view`.
+
+    A unit that was silent for too long is stale; then its status is unknown.
+    """
+    with database.read() as connection:
+        found = units.list_units(connection)
+    return [_state(unit, settings, now_us) for unit in found]
+
+
+@router.get(
+    "/{id:path}/track",
+    summary="Where a unit has been",
+    dependencies=[needs("view")],
+    responses={200: {"description": "A Feature.", **_FEATURE}, **problems(404, 422)},
+)
+def get_track(
+    id: str,  # noqa: A002  the contract's word
+    database: DatabaseDep,
+    from_: Annotated[When | None, Query(alias="from")] = None,
+    to: Annotated[When | None, Query()] = None,
+    cleaned: Annotated[bool, Query(description="Leave out what cleaning sets aside.")] = False,
+) -> Response:
+    """A unit's stored pings in time order, `from` included and `to` not, as a line. Scope `view`.
+
+    `properties.coordTimes` holds the instant of each position. Left out, the bounds are open.
+    """
+    if from_ is not None and to is not None and to < from_:
+        raise Invalid("to: lies before from")
+    begin, end = from_ if from_ is not None else FIRST_US, to if to is not None else LAST_US
+    # Whether a ping is set aside depends on its neighbours, which may lie outside the bounds.
+    around_us = HOUR_US if cleaned else 0
+    with database.read() as connection:
+        # An id that cannot be is not looked for: PostgreSQL refuses some of its characters.
+        unit = units.find_unit(connection, id) if is_name(id) else None
+        if unit is None:
+            raise NotFound("a unit of that name was never heard of")
+        mine = np.array([unit.unit])
+        track = pings.read_pings(connection, mine, begin - around_us, end + around_us)
+    if cleaned:
+        track = track.take(fixes.set_aside(track, fixes.CleaningParameters()) == 0)
+        track = track.take((track.time_us >= begin) & (track.time_us < end))
+    properties = {"unit_id": id, "cleaned": cleaned, "coordTimes": texts_of(track.time_us)}
+    return answer(geojson.feature(geojson.line(track.lat, track.lon), properties))
+
+
+def _state(unit: units.Unit, settings: Settings, now_us: int) -> UnitState:
+    """What is known of a unit now; of a stale one the state is unknown, not the last one sent."""
+    age_s = None if unit.last_us is None else max(0, now_us - unit.last_us) / SECOND_US
+    stale = age_s is None or age_s > settings.stale_s
+    status = 0 if stale or unit.status is None else max(0, unit.status)
+    return UnitState(
+        unit_id=unit.unit_id,
+        time=None if unit.last_us is None else text_of(unit.last_us),
+        age_s=age_s,
+        stale=stale,
+        status=fixes.STATUS[status],
+        lat=unit.lat,
+        lon=unit.lon,
+        speed_mps=unit.speed_mps,
+        heading_deg=unit.heading_deg,
+    )

@@ -1,0 +1,81 @@
+"""Units and their tracks over HTTP."""
+
+from tests.http.conftest import NOW_US, Service
+from tests.http.test_border import assert_problem
+
+NOW_S = NOW_US // 1_000_000
+
+
+def ping(unit_id: str, ago_s: float, lat: float = 44.5, **more: object) -> dict[str, object]:
+    return {"unit_id": unit_id, "time": NOW_S - ago_s, "lat": lat, "lon": -79.8, **more}
+
+
+def test_a_unit_is_stale_past_the_limit_and_then_its_status_is_unknown(service: Service) -> None:
+    service.post("/v1/pings", [ping("A", 10, status="busy", speed_mps=3.5), ping("A", 20)])
+    service.post("/v1/pings", [ping("B", 900), ping("C", 901, status="busy")])
+    units = {unit["unit_id"]: unit for unit in service.get("/v1/units").json()}
+    assert units["A"] == {
+        "unit_id": "A",
+        "time": "2024-01-03T23:59:50Z",
+        "age_s": 10.0,
+        "stale": False,
+        "status": "busy",
+        "lat": 44.5,
+        "lon": -79.8,
+        "speed_mps": 3.5,
+        "heading_deg": None,
+    }
+    assert [units[u]["stale"] for u in "ABC"] == [False, False, True]  # the limit is 900 s
+    assert [units[u]["status"] for u in "BC"] == ["unknown", "unknown"]
+
+
+def test_a_track_is_every_ping_in_order(service: Service) -> None:
+    service.post("/v1/pings", [ping("A/1", 10, 44.2), ping("A/1", 30, 44.1), ping("B", 20)])
+    track = service.get("/v1/units/A%2F1/track")
+    assert track.headers["content-type"] == "application/geo+json"
+    feature = track.json()
+    assert feature["type"] == "Feature"
+    assert feature["geometry"] == {
+        "type": "LineString",
+        "coordinates": [[-79.8, 44.1], [-79.8, 44.2]],
+    }
+    assert feature["properties"]["coordTimes"] == ["2024-01-03T23:59:30Z", "2024-01-03T23:59:50Z"]
+
+
+def test_a_track_of_one_is_a_point_and_of_none_has_no_geometry(service: Service) -> None:
+    service.post("/v1/pings", [ping("A", 10), ping("A", 30.5)])
+
+    def kind(**bounds: object) -> object:
+        feature = service.get("/v1/units/A/track", params=bounds).json()
+        assert len(feature["properties"]["coordTimes"]) == (
+            0 if feature["geometry"] is None else 1 + (feature["geometry"]["type"] != "Point")
+        )
+        return feature["geometry"] and feature["geometry"]["type"]
+
+    assert kind() == "LineString"
+    assert kind(**{"from": NOW_S - 10}) == "Point"  # from is included
+    assert kind(to=NOW_S - 10) == "Point"  # to is not
+    assert kind(**{"from": NOW_S - 10, "to": NOW_S - 10}) is None
+
+
+def test_cleaning_leaves_out_a_spike(service: Service) -> None:
+    # One ping a hundred kilometres north of its neighbours, ten seconds apart from each.
+    pings = [ping("A", 100 - 10 * k, 45.5 if k == 5 else 44.5) for k in range(10)]
+    service.post("/v1/pings", pings)
+    raw = service.get("/v1/units/A/track").json()
+    clean = service.get("/v1/units/A/track", params={"cleaned": "true"}).json()
+    assert len(raw["properties"]["coordTimes"]) == 10
+    assert len(clean["properties"]["coordTimes"]) == 9
+    assert 45.5 not in [lat for _, lat in clean["geometry"]["coordinates"]]
+    # Also where the bounds leave only the spike.
+    alone = {"from": NOW_S - 50, "to": NOW_S - 49, "cleaned": "true"}
+    assert service.get("/v1/units/A/track", params=alone).json()["geometry"] is None
+
+
+def test_tracks_that_cannot_be(service: Service) -> None:
+    service.post("/v1/pings", [ping("A", 10)])
+    assert_problem(service.get("/v1/units/nobody/track"), 404)
+    assert_problem(service.get("/v1/units/%00/track"), 404)
+    assert_problem(service.get("/v1/units/A/track", params={"from": "yesterday"}), 422)
+    assert_problem(service.get("/v1/units/A/track", params={"from": "2", "to": "1"}), 422)
+    assert_problem(service.get("/v1/units/A/track", params={"cleaned": "perhaps"}), 422)
