@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from app import planning, simulate
 from app.db import Database
 from app.demo.feed import HOST, keep_moving, shift_at
 from app.demo.load import load_town
+from app.deps import now_us
 from app.errors import FocusPatrolError
 from app.keys import add_key, list_keys, revoke_key
 from app.main import serve as run_service
@@ -36,16 +36,16 @@ def demo(settings: Settings, port: int, serve: bool) -> None:
     if serve:
         _refuse_taken_port(port)
     settings = demo_settings(settings)
-    now_us = _clock()
+    started_us = now_us()
     migrate(settings)
     with closing(Database(settings)) as database:
         town = simulate.town(SEED)
-        load_town(database, settings, town, now_us - HISTORY_DAYS * DAY_US, now_us)
-        plans = plan_now(database, settings, town, now_us)
-        key, feed_key = _new_keys(database, now_us)
+        load_town(database, settings, town, started_us - HISTORY_DAYS * DAY_US, started_us)
+        plans = plan_now(database, settings, town, started_us)
+        key, feed_key = _new_keys(database, started_us)
     _say(plans, key, port)
     if serve:
-        arguments = (town, port, feed_key, now_us, _clock)
+        arguments = (town, port, feed_key, started_us, now_us)
         threading.Thread(target=keep_moving, args=arguments, daemon=True).start()
         run_service(settings, HOST, port)
 
@@ -57,31 +57,25 @@ def demo_settings(settings: Settings) -> Settings:
     return settings.model_copy(update={k: v for k, v in wanted.items() if k not in given})
 
 
-def plan_now(
-    database: Database, settings: Settings, town: simulate.Town, now_us: int
-) -> list[Plan]:
+def plan_now(database: Database, settings: Settings, town: simulate.Town, at_us: int) -> list[Plan]:
     """A plan of the current shift for each district of the town, the whole town first."""
-    shift, day = shift_at(town, now_us)
+    shift, day = shift_at(town, at_us)
     return [
-        planning.plan_shift(database, settings, planning.Request(area.id, shift.name, day), now_us)
+        planning.plan_shift(database, settings, planning.Request(area.id, shift.name, day), at_us)
         for area in town.districts
     ]
 
 
-def _clock() -> int:
-    return time.time_ns() // 1000
-
-
-def _new_keys(database: Database, now_us: int) -> tuple[str, str]:
+def _new_keys(database: Database, at_us: int) -> tuple[str, str]:
     """A key for whoever looks, and one for the cars; those of earlier runs end."""
     for known in list_keys(database):
         if known.name.startswith(KEY_PREFIX) and known.revoked_us is None:
-            revoke_key(database, known.name, now_us)
-    moment = datetime.fromtimestamp(now_us / SECOND_US, UTC)
+            revoke_key(database, known.name, at_us)
+    moment = datetime.fromtimestamp(at_us / SECOND_US, UTC)
     name = f"{KEY_PREFIX}{moment:%Y%m%dT%H%M%S.%f}"
     return (
-        add_key(database, name, ["admin"], now_us),
-        add_key(database, f"{name}-cars", ["ingest", "plan"], now_us),
+        add_key(database, name, ["admin"], at_us),
+        add_key(database, f"{name}-cars", ["ingest", "plan"], at_us),
     )
 
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select
 
 from app import intake, simulate
 from app.db import Database
@@ -12,6 +12,7 @@ from app.demo.load import load_town
 from app.demo.run import DATABASE_URL, demo_settings
 from app.settings import Settings
 from app.shifts import DAY_US, HOUR_US, SECOND_US
+from app.tables import districts, incidents, pings, units
 
 TOWN = simulate.town(7)
 NOW_US = 1_763_827_200 * SECOND_US  # 2025-11-22T16:00:00Z, 11:00 in Toronto, a Saturday
@@ -28,8 +29,8 @@ def loaded(settings: Settings, database: Database) -> tuple[Settings, Database]:
 def _counts(database: Database) -> list[int]:
     with database.read() as c:
         return [
-            int(c.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608
-            for table in ("districts", "units", "incidents", "pings")
+            c.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in (districts, units, incidents, pings)
         ]
 
 
@@ -59,8 +60,8 @@ def test_what_goes_over_http_is_what_was_loaded(loaded: tuple[Settings, Database
     # Facts that are there already, sent as the feed sends them, are duplicates to the last bit.
     settings, database = loaded
     reports = simulate.pings(TOWN, FROM_US, NOW_US)
-    pings = reports.pings.take(reports.sent_us <= NOW_US).take(slice(-BATCH, None))
-    body = json.dumps(ping_items(TOWN, pings)).encode()
+    known = reports.pings.take(reports.sent_us <= NOW_US).take(slice(-BATCH, None))
+    body = json.dumps(ping_items(TOWN, known)).encode()
     receipt = intake.accept_pings(database, settings, body, None, None, NOW_US)
     assert (receipt.received, receipt.duplicate) == (BATCH, BATCH)
     records = simulate.incidents(TOWN, FROM_US, NOW_US)
