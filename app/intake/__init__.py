@@ -16,7 +16,7 @@ from app.intake.accept import (
     read_pings,
 )
 from app.intake.body import MAX_BYTES, MAX_ITEMS
-from app.intake.receipt import MAX_ERRORS, ItemError, Receipt, Refused
+from app.intake.receipt import MAX_ERRORS, ItemError, Receipt, Refused, summed
 
 __all__ = [
     "MAX_BYTES",
@@ -33,4 +33,5 @@ __all__ = [
     "keep_pings",
     "read_incidents",
     "read_pings",
+    "summed",
 ]

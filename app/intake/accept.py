@@ -11,6 +11,7 @@ from app.checks import UNKNOWN_UNIT, C, Flaw, Limits, checked
 from app.db import Database
 from app.facts import IncidentColumns, Ints, PingColumns
 from app.geo.fixes import Pings
+from app.geo.grid import cells_at
 from app.intake.body import inflated, is_lines
 from app.intake.decode import (
     INCIDENTS,
@@ -21,7 +22,7 @@ from app.intake.decode import (
 )
 from app.intake.receipt import MAX_ERRORS, Receipt, Refused
 from app.settings import Settings
-from app.store.incidents import add_incidents
+from app.store.incidents import IncidentRows, add_incidents
 from app.store.pings import add_pings
 from app.store.units import unit_numbers
 
@@ -42,19 +43,21 @@ def batch_of(
     index: Ints,
     received: int,
     broken: Sequence[tuple[int, Flaw]] = (),
+    found: Ints | None = None,
+    flaws: Sequence[Flaw] = (),
 ) -> Batch[C]:
     """Columns checked: the good rows, and the flaws of the others beside those `broken` before.
 
-    `index` (n,) ascending: where each row stood among the `received`.
+    `index` (n,) ascending: where each row stood among the `received`. `found` and `flaws`: what
+    is known to be malformed already, as `checked` takes it.
     """
-    result = checked(columns, limits)
+    result = checked(columns, limits, found, flaws)
     good = result.good
     refused = Refused().plus(broken, len(broken))
     if good.all():
         return Batch(received, columns, index, refused)
     bad = np.flatnonzero(~good)
-    found = result.flaw[bad[:MAX_ERRORS]].tolist()
-    first = zip(index[bad].tolist(), (result.flaws[k] for k in found), strict=False)
+    first = ((int(index[k]), result.flaws[int(result.flaw[k])]) for k in bad[:MAX_ERRORS])
     return Batch(received, columns.take(good), index[good], refused.plus(first, len(bad)))
 
 
@@ -109,7 +112,7 @@ def keep_incidents(c: Connection, batch: Batch[IncidentColumns], resolution: int
 
     `resolution`: of the H3 cell that is stored beside the point.
     """
-    accepted = add_incidents(c, batch.columns, resolution) if len(batch.columns) else 0
+    accepted = add_incidents(c, _rows_of_columns(batch.columns, resolution))
     return batch.refused.receipt(batch.received, accepted)
 
 
@@ -162,6 +165,22 @@ def pings_of_columns(columns: PingColumns, unit: Ints) -> Pings:
         heading_deg=columns.heading_deg,
         accuracy_m=columns.accuracy_m,
         status=columns.status,
+    )
+
+
+def _rows_of_columns(columns: IncidentColumns, resolution: int) -> IncidentRows:
+    return IncidentRows(
+        incident_id=columns.incident_id.tolist(),
+        occurred_from_us=columns.occurred_from_us,
+        occurred_to_us=columns.occurred_to_us,
+        reported_at_us=columns.reported_at_us,
+        lat=columns.lat,
+        lon=columns.lon,
+        cell=cells_at(columns.lat, columns.lon, resolution),
+        category=[name or "" for name in columns.category.texts()],
+        final_category=columns.final_category.texts(),
+        source=np.maximum(columns.source, 0),  # not sent: unknown
+        municipality=columns.municipality.texts(),
     )
 
 
