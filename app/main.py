@@ -10,14 +10,12 @@ from typing import Any
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from app.db import Database
 from app.deps import Keyring
 from app.middleware import Outermost
 from app.problems import handle_errors
 from app.routers import districts, docs, health, intake, pages, plans, shifts, units
-from app.schemas import Feature, FeatureCollection, Problem
 from app.settings import Settings
 
 VERSION = importlib.metadata.version("focus-patrol")
@@ -76,23 +74,12 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None
 
 
 class _Service(FastAPI):
-    """The framework's application, whose document also has the schemas that routes point to."""
+    """The framework's application, with a document that is true of ours."""
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""
         if self.openapi_schema is None:
-            made = get_openapi(
-                title=self.title,
-                version=self.version,
-                description=self.description,
-                routes=self.routes,
-            )
-            template = "#/components/schemas/{model}"
-            for model in (Problem, Feature, FeatureCollection):
-                schema = model.model_json_schema(ref_template=template)
-                schema.pop("$defs", None)
-                made["components"]["schemas"][model.__name__] = schema
-            self.openapi_schema = made
+            self.openapi_schema = docs.document_of(self)
         return self.openapi_schema
 
 
