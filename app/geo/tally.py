@@ -101,7 +101,8 @@ def shares_of(ways: Ways, legs: Legs, pieces: Pieces, parameters: StateParameter
     Borders are passed at whole microseconds, so the shares of a way sum exactly to its time.
     """
     leg, way = pieces.way, legs.way[pieces.way]
-    ends = np.flatnonzero(np.append(changes(way, pieces.code)[1:], True))  # legs meet within cells
+    last = np.append(changes(way, pieces.code)[1:], True)[: len(way)]  # none of no way
+    ends = np.flatnonzero(last)  # legs meet within cells
     leg, way, code = leg[ends], way[ends], pieces.code[ends]
     share = legs.begin[leg] + pieces.end[ends] * (legs.end - legs.begin)[leg]
     going_us = ways.total_us - ways.wait_us - ways.linger_us
