@@ -55,9 +55,13 @@ router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["intake"], resp
 class Gate:
     """How much is taken in at once; beyond it callers are told to come back."""
 
-    def __init__(self) -> None:
-        self._turns = anyio.Semaphore(AT_ONCE)
-        self._threads = anyio.CapacityLimiter(AT_ONCE)
+    def __init__(
+        self, at_once: int = AT_ONCE, waiting_bytes: int = WAITING_BYTES, wait_s: float = WAIT_S
+    ) -> None:
+        self._turns = anyio.Semaphore(at_once)
+        self._threads = anyio.CapacityLimiter(at_once)
+        self._wait_s = wait_s
+        self._waiting_bytes = waiting_bytes
         self._held_bytes = 0
 
     @asynccontextmanager
@@ -66,7 +70,7 @@ class Gate:
         chunks: list[bytes] = []
         try:
             async for chunk in chunks_of(request):
-                if self._held_bytes + len(chunk) > WAITING_BYTES:
+                if self._held_bytes + len(chunk) > self._waiting_bytes:
                     raise TooBusy("too many batches at once; send this one again in a second")
                 self._held_bytes += len(chunk)
                 chunks.append(chunk)
@@ -76,7 +80,7 @@ class Gate:
 
     async def run(self, work: Callable[[], intake.Receipt]) -> intake.Receipt:
         """What the work returns, done in a thread when its turn has come. Raises TooBusy."""
-        with anyio.move_on_after(WAIT_S) as waiting:
+        with anyio.move_on_after(self._wait_s) as waiting:
             await self._turns.acquire()
         if waiting.cancelled_caught:
             raise TooBusy("too many batches at once; send this one again in a second")
