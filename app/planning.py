@@ -17,7 +17,7 @@ from app.errors import Invalid, NotFound
 from app.geo import geojson
 from app.geo.grid import Grid, area_km2, grid_of, index_of, neighbours, parents, to_text
 from app.geo.priority import PriorityParameters, priority, residual
-from app.geo.risk import Incidents, Risk, RiskParameters, expected
+from app.geo.risk import Component, Incidents, Risk, RiskParameters, expected
 from app.geo.visits import Choice, ChoiceParameters, VisitParameters, choose
 from app.geo.zones import zone_parameters
 from app.reasons import notes_of, reasons_of
@@ -69,7 +69,13 @@ class Parameters:
             **asdict(self.choice.zones),
             **asdict(self.choice.visits),
             **risk,
+            "components": [_named(part) for part in self.risk.components],
         }
+
+
+def _named(part: Component) -> dict[str, Any]:
+    """A component of the risk by its members; what has no end is null, as JSON has no infinity."""
+    return {name: None if value == np.inf else value for name, value in part._asdict().items()}
 
 
 @dataclass(frozen=True)
