@@ -13,6 +13,7 @@ from app.geo.fixes import REACH_NEIGHBOURS, REASONS, CleaningParameters, Pings, 
 from app.geo.grid import Floats, resolutions
 from app.geo.legs import LegParameters, legs_of
 from app.geo.paths import Indices, pieces_of
+from app.geo.stops import StopParameters
 from app.geo.tally import StateParameters, Tally, changes, interval_s, order_of, shares_of, tally_of
 from app.geo.ways import Fixes, WayParameters, Ways, fixes_of, places_of, ways_of
 from app.shifts import HOUR_US, SECOND_US
@@ -29,6 +30,7 @@ class DwellParameters:
     """How dwell is derived. Raises ValueError where an hour would depend on pings out of reach."""
 
     cleaning: CleaningParameters = field(default_factory=CleaningParameters)
+    stops: StopParameters = field(default_factory=StopParameters)
     ways: WayParameters = field(default_factory=WayParameters)
     legs: LegParameters = field(default_factory=LegParameters)
     states: StateParameters = field(default_factory=StateParameters)
@@ -137,14 +139,14 @@ def _part(
     """Dwell and coverage of whole units."""
     kept = np.flatnonzero(set_aside(pings, parameters.cleaning) == 0)
     fixes = fixes_of(pings.unit[kept], pings.time_us[kept], pings.lat[kept], pings.lon[kept])
-    places = places_of(fixes, parameters.ways)
+    places = places_of(fixes, parameters.stops)
     ways = _between(ways_of(fixes, places, parameters.ways), fixes, between_us)
     seen = ways.take(np.flatnonzero(ways.seen))
     legs = legs_of(fixes, places, seen, parameters.legs)
     plane = lattice.project(legs.points, resolution)
     pieces = pieces_of(legs.points, plane, legs.start, legs.stop, resolution)
     shares = shares_of(seen, legs, pieces, parameters.states)
-    doubts = stop_doubts(fixes, places, plane, resolution, parameters.doubt, between_us)
+    doubts = stop_doubts(fixes, places, seen, plane, resolution, parameters.doubt)
     tally = tally_of(
         seen,
         shares,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from app.geo.grid import Floats
 from app.geo.lattice import unit_vectors
-from app.geo.stops import Stops, distance_m, means, stops_of
+from app.geo.stops import StopParameters, Stops, distance_m, means, stops_of
 from app.shifts import HOUR_US, SECOND_US
 
 Indices = NDArray[np.int64]
@@ -18,15 +18,11 @@ Mask = NDArray[np.bool_]
 class WayParameters:
     """How the time between two fixes is read. All are choices.
 
-    A stop is a run of at least `stop_fixes` fixes within `stop_radius_m` of its first that lasts
-    `stop_s`. A gap is observed up to `near_gap_s` where its ends lie within `near_m`, and otherwise
-    up to `moving_gap_s` where the speed is at most `fastest_mps`. Unobserved gaps are counted up
-    to `silence_s`; longer ones belong to no hour.
+    A gap is observed up to `near_gap_s` where its ends lie within `near_m`, and otherwise up to
+    `moving_gap_s` where the speed is at most `fastest_mps`. Unobserved gaps are counted up to
+    `silence_s`; longer ones belong to no hour.
     """
 
-    stop_radius_m: float = 25.0
-    stop_fixes: int = 3
-    stop_s: float = 20.0
     near_m: float = 60.0
     near_gap_s: float = 900.0
     moving_gap_s: float = 180.0
@@ -101,16 +97,9 @@ def fixes_of(unit: Indices, time_us: Indices, lat: Floats, lon: Floats) -> Fixes
     return Fixes(unit, time_us, unit_vectors(lat, lon), np.cumsum(new) - 1, np.flatnonzero(new))
 
 
-def places_of(fixes: Fixes, parameters: WayParameters) -> Places:
+def places_of(fixes: Fixes, parameters: StopParameters) -> Places:
     """Where the fixes were, once the noise of standing is averaged out, hour by hour."""
-    stops = stops_of(
-        fixes.points,
-        fixes.time_us,
-        fixes.begin,
-        radius_m=parameters.stop_radius_m,
-        fewest=parameters.stop_fixes,
-        shortest_s=parameters.stop_s,
-    )
+    stops = stops_of(fixes.points, fixes.time_us, fixes.begin, parameters)
     stop = stops.of_fixes(len(fixes))
     standing = np.flatnonzero(stop >= 0)
     points = fixes.points.copy()
@@ -136,7 +125,10 @@ def ways_of(fixes: Fixes, places: Places, parameters: WayParameters) -> Ways:
     near = (length_m <= parameters.near_m) & (total_s <= parameters.near_gap_s)
     brief = total_s <= parameters.moving_gap_s
     seen = near | (brief & (length_m <= parameters.fastest_mps * total_s))
-    wait_us, linger_us = _standing_us(fix, seen & ~over, total_us, length_m, places.stop)
+    from_stop, to_stop = places.stop[fix] >= 0, places.stop[fix + 1] >= 0
+    # A box silent for longer than when moving stood, and reports once it has left.
+    from_stop |= ~brief & ~to_stop
+    wait_us, linger_us = _standing_us(fix, seen & ~over, total_us, length_m, from_stop, to_stop)
     whole = Ways(
         fix, fixes.chunk[fix], total_us, np.zeros_like(fix), total_us, seen, over,
         wait_us, linger_us, length_m,
@@ -145,7 +137,12 @@ def ways_of(fixes: Fixes, places: Places, parameters: WayParameters) -> Ways:
 
 
 def _standing_us(
-    fix: Indices, within: Mask, total_us: Indices, length_m: Floats, stop: Indices
+    fix: Indices,
+    within: Mask,
+    total_us: Indices,
+    length_m: Floats,
+    from_stop: Mask,
+    to_stop: Mask,
 ) -> tuple[Indices, Indices]:
     """How long a unit that leaves a stop still stands, and one that comes to a stop already does.
 
@@ -157,7 +154,6 @@ def _standing_us(
     joined[1:-1] = fix[1:] == fix[:-1] + 1
     after = np.where(joined[1:], np.append(pace[1:], 0.0), 0.0)
     before = np.where(joined[:-1], np.append(0.0, pace[:-1]), 0.0)
-    from_stop, to_stop = stop[fix] >= 0, stop[fix + 1] >= 0
     standing = []
     for here, there, other in ((from_stop, to_stop, after), (to_stop, from_stop, before)):
         late = within & here & ~there & (other > pace)
