@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import logging
 import os
 import signal
 import sys
@@ -32,6 +33,13 @@ come out. A key travels as `Authorization: Bearer KEY`, `X-API-Key: KEY`, the pa
 Basic, or `?api_key=KEY`. Every error is `application/problem+json` (RFC 9457)."""
 GRACE_S = 8  # for answers under way; what is not answered then was not acknowledged
 LAST_S = 13.0  # after a signal, whatever still hangs
+
+STEPS: tuple[structlog.typing.Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+)
 
 log = structlog.get_logger()
 
@@ -73,12 +81,14 @@ def create_app(settings: Settings) -> FastAPI:
 
 def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serves until SIGTERM or SIGINT, and is gone at most 15 s after."""
+    app = create_app(settings)
+    _join_logs(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         host=host,
         port=port,
         access_log=False,  # ours leaves out what may carry a key
-        log_level=settings.log_level.lower(),
+        log_config=None,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
     )
@@ -93,7 +103,9 @@ async def _keep_deriving(database: Database, settings: Settings) -> None:
     while True:
         try:
             # Left alone at the end: a block of work is stored whole or not at all.
-            await to_thread.run_sync(coverage.derive, database, settings, abandon_on_cancel=True)
+            await to_thread.run_sync(
+                coverage.derive, database, settings.plan_resolution, abandon_on_cancel=True
+            )
         except DatabaseAway as away:
             log.warning("derivation waits", reason=str(away))
         except Exception:
@@ -128,13 +140,23 @@ def configure_logs(settings: Settings) -> None:
     Tracebacks come without the values of variables, which may hold a key.
     """
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[*STEPS, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level.upper()),
         cache_logger_on_first_use=False,
     )
+
+
+def _join_logs(settings: Settings) -> None:
+    """Has the libraries' own log lines written as ours are."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+            foreign_pre_chain=STEPS,
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # each look at the schema is a line

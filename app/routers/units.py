@@ -1,7 +1,8 @@
 """Units: where each was last heard, and where it has been."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -29,15 +30,21 @@ router = APIRouter(
 )
 
 
-@router.get("", summary="Last position of each unit", dependencies=[needs("view")])
-def list_units(database: DatabaseDep, settings: SettingsDep, now_us: NowDep) -> list[UnitState]:
+@router.get(
+    "",
+    summary="Last position of each unit",
+    dependencies=[needs("view")],
+    response_model=list[UnitState],
+)
+def list_units(database: DatabaseDep, settings: SettingsDep, now_us: NowDep) -> Response:
     """Every unit by call sign, with its last ping and how old that is. Scope `view`.
 
     A unit that was silent for too long is stale; then its status is unknown.
     """
     with database.read() as connection:
         found = units.list_units(connection)
-    return [_state(unit, settings, now_us) for unit in found]
+    states = [_state(unit, settings, now_us) for unit in found]
+    return Response(msgspec.json.encode(states), media_type="application/json")
 
 
 @router.get(
@@ -76,19 +83,19 @@ def get_track(
     return answer(geojson.feature(geojson.line(track.lat, track.lon), properties))
 
 
-def _state(unit: units.Unit, settings: Settings, now_us: int) -> UnitState:
+def _state(unit: units.Unit, settings: Settings, now_us: int) -> dict[str, Any]:
     """What is known of a unit now; of a stale one the state is unknown, not the last one sent."""
     age_s = None if unit.last_us is None else max(0, now_us - unit.last_us) / SECOND_US
     stale = age_s is None or age_s > settings.stale_s
     status = 0 if stale or unit.status is None else max(0, unit.status)
-    return UnitState(
-        unit_id=unit.unit_id,
-        time=None if unit.last_us is None else text_of(unit.last_us),
-        age_s=age_s,
-        stale=stale,
-        status=fixes.STATUS[status],
-        lat=unit.lat,
-        lon=unit.lon,
-        speed_mps=unit.speed_mps,
-        heading_deg=unit.heading_deg,
-    )
+    return {
+        "unit_id": unit.unit_id,
+        "time": None if unit.last_us is None else text_of(unit.last_us),
+        "age_s": age_s,
+        "stale": stale,
+        "status": fixes.STATUS[status],
+        "lat": unit.lat,
+        "lon": unit.lon,
+        "speed_mps": unit.speed_mps,
+        "heading_deg": unit.heading_deg,
+    }
