@@ -48,7 +48,8 @@ def main() -> None:
         _fail("stopped; what was loaded stays, run the same command again to go on", 1)
     except ValidationError as error:
         first = error.errors()[0]
-        _fail(f"FOCUS_PATROL_{str(first['loc'][0]).upper()}: {first['msg']}", 2)
+        name = "_".join(["FOCUS_PATROL", *(str(part).upper() for part in first["loc"])])
+        _fail(f"{name}: {first['msg']}", 2)
     except (FocusPatrolError, OSError, ValueError) as error:
         _fail(str(error), 1)
 

@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 from app.db import Database
 from app.geo.dwell import CONTEXT_HOURS, Coverage, Dwell, dwell_of
 from app.geo.fixes import Pings, no_pings
-from app.settings import Settings
+from app.geo.grid import parents, resolutions
 from app.shifts import HOUR_US
 from app.store import coverage, pings
-from app.store.coverage import DirtyHours
+from app.store.coverage import DirtyHours, Dosage
 
 BLOCK_HOURS = 24  # derived at once
 BLOCK_PAIRS = 5_000  # (unit, hour) derived at once: bounds memory and the length of a transaction
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 class Patrol:
     """Patrol in a window: seconds per cell and hour, transit left out, as columns.
 
-    `cell` (n,) uint64 at the finest resolution stored, `hour` (n,) int64, `dosage_s` (n,) [s].
+    `cell` (n,) uint64 at one H3 resolution, `hour` (n,) int64, `dosage_s` (n,) [s].
     `observed_s`, `unobserved_s` [s]: of all units in the window. `last_us`: the newest ping
     before the window's end, None if there is none in it.
     """
@@ -41,24 +41,25 @@ class Patrol:
 
 def derive(
     database: Database,
-    settings: Settings,
+    resolution: int,
     from_hour: int | None = None,
     to_hour: int | None = None,
 ) -> int:
-    """How many (unit, hour) were derived: all that are dirty in `[from_hour, to_hour)`.
+    """How many (unit, hour) were derived at an H3 resolution: all dirty in `[from_hour, to_hour)`.
 
     The newest come first.
 
     Any number of callers may derive at once: an hour is settled by the first whose facts are still
     the newest, and stays dirty otherwise.
     """
+    _redo_another_resolution(database, resolution)
     with database.read() as connection:
         todo = coverage.dirty(connection, from_hour, to_hour)
     blocks = list(_blocks(todo))
-    return sum(_derive_block(database, settings, block) for block in reversed(blocks))
+    return sum(_derive_block(database, resolution, block) for block in reversed(blocks))
 
 
-def patrol(database: Database, settings: Settings, from_us: int, until_us: int) -> Patrol:
+def patrol(database: Database, resolution: int, from_us: int, until_us: int) -> Patrol:
     """The patrol in `[from_us, until_us)` as it was known at its end: later pings play no part.
 
     Hours that later pings cannot have touched come from what is derived (deriving first what is
@@ -66,28 +67,29 @@ def patrol(database: Database, settings: Settings, from_us: int, until_us: int) 
     """
     first = -(-from_us // HOUR_US)
     last = max(first, until_us // HOUR_US - CONTEXT_HOURS)
-    derive(database, settings, first, last)
+    derive(database, resolution, first, last)
     with database.read() as connection:
         stored = coverage.dosage(connection, first, last)
         known = coverage.read_coverage(connection, first, last)
         head = _pings(connection, from_us // HOUR_US, first, until_us)
         tail = _pings(connection, last, until_us // HOUR_US + 1, until_us)
     ends = [
-        dwell_of(head, settings.resolution, between_us=(from_us, min(first * HOUR_US, until_us))),
-        dwell_of(tail, settings.resolution, between_us=(last * HOUR_US, until_us)),
+        dwell_of(head, resolution, between_us=(from_us, min(first * HOUR_US, until_us))),
+        dwell_of(tail, resolution, between_us=(last * HOUR_US, until_us)),
     ]
-    parts = [_per_cell(dwell) for dwell, _ in ends]
+    parts = [_at(stored, resolution), *(_per_cell(dwell) for dwell, _ in ends)]
+    cell, hour, dosage_s = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return Patrol(
-        np.concatenate([stored.cell, *(cell for cell, _, _ in parts)]),
-        np.concatenate([stored.hour, *(hour for _, hour, _ in parts)]),
-        np.concatenate([stored.dosage_s, *(seconds for _, _, seconds in parts)]),
+        cell,
+        hour,
+        dosage_s,
         float(known.observed_s.sum() + sum(c.observed_s.sum() for _, c in ends)),
         float(known.unobserved_s.sum() + sum(c.unobserved_s.sum() for _, c in ends)),
         _last_us(tail, known),
     )
 
 
-def _derive_block(database: Database, settings: Settings, block: DirtyHours) -> int:
+def _derive_block(database: Database, resolution: int, block: DirtyHours) -> int:
     first, last = int(block.hour.min()), int(block.hour.max()) + 1
     units = np.unique(block.unit)
     with database.read() as connection:
@@ -99,9 +101,18 @@ def _derive_block(database: Database, settings: Settings, block: DirtyHours) -> 
             (first - CONTEXT_HOURS) * HOUR_US,
             (last + CONTEXT_HOURS) * HOUR_US,
         )
-    dwell, known = dwell_of(seen, settings.resolution)
+    dwell, known = dwell_of(seen, resolution)
     with database.write() as connection:
         return coverage.replace_dwell(connection, mine, dwell, known)
+
+
+def _redo_another_resolution(database: Database, resolution: int) -> None:
+    """Marks what was derived at another resolution as dirty, as far back as there are pings."""
+    with database.read() as connection:
+        newest = coverage.newest_cell(connection)
+    if newest is not None and int(resolutions(np.array([newest]))[0]) != resolution:
+        with database.write() as connection:
+            coverage.mark_derived_dirty(connection)
 
 
 def _blocks(todo: DirtyHours) -> Iterator[DirtyHours]:
@@ -130,6 +141,15 @@ def _last_us(tail: Pings, known: Coverage) -> int | None:
         return int(tail.time_us.max())
     heard = known.hour[known.pings > 0]
     return int(heard.max() + 1) * HOUR_US if len(heard) else None
+
+
+def _at(stored: Dosage, resolution: int) -> tuple[NDArray[np.uint64], Ints, Floats]:
+    """Dosage at one resolution; hours whose pings are gone may be stored at another.
+
+    What is finer goes to the cell around; what is coarser says too little, and is left out.
+    """
+    fine = resolutions(stored.cell) >= resolution
+    return parents(stored.cell[fine], resolution), stored.hour[fine], stored.dosage_s[fine]
 
 
 def _per_cell(dwell: Dwell) -> tuple[NDArray[np.uint64], Ints, Floats]:

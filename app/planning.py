@@ -15,7 +15,7 @@ from app import coverage, severity
 from app.db import Database
 from app.errors import Invalid, NotFound
 from app.geo import geojson
-from app.geo.grid import Grid, area_km2, grid_of, index_of, neighbours, parents, to_text
+from app.geo.grid import Grid, area_km2, grid_of, index_of, neighbours, to_text
 from app.geo.priority import PriorityParameters, priority, residual
 from app.geo.risk import Component, Incidents, Risk, RiskParameters, expected
 from app.geo.visits import Choice, ChoiceParameters, VisitParameters, choose
@@ -30,7 +30,7 @@ from app.store.plans import Plan, PlanCells, PlanZone
 
 VERSION = 1  # of a plan when it is made
 
-_remembered: WeakKeyDictionary[Database, History] = WeakKeyDictionary()
+_remembered: WeakKeyDictionary[Database, dict[int, History]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Facts:
 
 def parameters_of(settings: Settings) -> Parameters:
     """The model values in force."""
-    resolution = min(settings.plan_resolution, settings.resolution)
+    resolution = settings.plan_resolution
     return Parameters(
         resolution,
         RiskParameters(),
@@ -113,7 +113,7 @@ def plan_shift(database: Database, settings: Settings, request: Request, now_us:
     data_until_us = _data_until_us(shift, request, now_us)
     parameters = parameters_of(settings)
     grid, rings = _grid(shapely.to_wkb(district.geometry), parameters.resolution)
-    facts = _facts(database, settings, district, data_until_us, parameters)
+    facts = _facts(database, district, data_until_us, parameters)
     hours = next(
         hours
         for hours in (request.unit_hours, district.unit_hours, settings.unit_hours)
@@ -170,15 +170,15 @@ def _grid(geometry: bytes, resolution: int) -> tuple[Grid, NDArray[np.int64]]:
 
 def _facts(
     database: Database,
-    settings: Settings,
     district: District,
     data_until_us: int,
     parameters: Parameters,
 ) -> Facts:
     window_us = int(parameters.priority.dosage_window_s * SECOND_US)
     west, south, east, north = district.geometry.bounds
-    history = _remembered.setdefault(database, History())
-    patrol = coverage.patrol(database, settings, data_until_us - window_us, data_until_us)
+    resolution = parameters.resolution
+    history = _remembered.setdefault(database, {}).setdefault(resolution, History(resolution))
+    patrol = coverage.patrol(database, resolution, data_until_us - window_us, data_until_us)
     with database.read() as connection:
         known = history.read(connection, data_until_us, box=Box(south, west, north, east))
     return Facts(known, patrol)
@@ -212,7 +212,7 @@ def _made(
         facts.incidents, grid, history, shift, data_until_us, weights.weights, parameters.risk
     )
     patrol = facts.patrol
-    where = index_of(grid, parents(patrol.cell, grid.resolution))
+    where = index_of(grid, patrol.cell)
     inside = where >= 0
     dosage_s = np.bincount(where[inside], patrol.dosage_s[inside], len(grid)).astype(np.float64)
     left_s = residual(

@@ -4,7 +4,9 @@ What changes a plan (model values) is not here but in the frozen parameter class
 stored with each plan.
 """
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -62,3 +64,11 @@ class Settings(BaseSettings):
     )
     open_metrics: bool = Field(False, description="Whether /metrics answers without a key.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @model_validator(mode="after")
+    def _plans_no_finer_than_stored(self) -> Self:
+        if self.plan_resolution > self.resolution:
+            raise ValueError(
+                f"plan_resolution {self.plan_resolution} is finer than resolution {self.resolution}"
+            )
+        return self

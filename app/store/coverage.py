@@ -12,14 +12,16 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from app.geo.dwell import Coverage, Dwell
+from app.shifts import HOUR_US
 from app.store import columns
 from app.store.units import lock_units
 from app.tables import coverage as coverage_table
 from app.tables import dirty_hours
 from app.tables import dwell as dwell_table
+from app.tables import pings as pings_table
 
 Ints = NDArray[np.int64]
 
@@ -83,6 +85,24 @@ def dirty(c: Connection, from_hour: int | None = None, to_hour: int | None = Non
     found = columns.read(c, query)
     order = np.lexsort((found["unit"], found["hour"]))
     return DirtyHours(**found).take(order)
+
+
+def newest_cell(c: Connection) -> int | None:
+    """A cell of the newest hour that has dwell; None where nothing is derived."""
+    t = dwell_table.c
+    cell = c.scalar(select(t.cell).order_by(t.hour.desc(), t.unit, t.cell).limit(1))
+    return None if cell is None else int(cell)
+
+
+def mark_derived_dirty(c: Connection) -> None:
+    """Marks every derived hour to be derived again, as far back as there are pings."""
+    oldest_us = c.scalar(select(func.min(pings_table.c.time_us)))
+    if oldest_us is None:
+        return
+    t = coverage_table.c
+    found = columns.read(c, select(t.unit, t.hour).where(t.hour >= oldest_us // HOUR_US))
+    lock_units(c, np.unique(found["unit"]))
+    mark_dirty(c, found["unit"], found["hour"])
 
 
 def replace_dwell(c: Connection, derived: DirtyHours, dwell: Dwell, coverage: Coverage) -> int:

@@ -17,7 +17,7 @@ from app.intake import Receipt, accept_incidents, accept_pings
 from app.load import load_districts, load_incidents, load_pings
 from app.settings import Settings
 from app.store.districts import District, get_district, list_districts, put_district
-from app.store.history import read_incidents
+from app.store.history import History
 from app.store.pings import read_pings
 from app.store.units import unit_numbers
 from app.tables import incidents as incidents_table
@@ -122,7 +122,7 @@ def test_incidents_are_upserted(database: Database, settings: Settings) -> None:
     assert post(INCIDENT, late) == (0, 2, 0)
     assert post(INCIDENT | {"category": "ROBBERY"}, late) == (1, 1, 0)
     with database.read() as c:
-        found = read_incidents(c, NOW_US + 61 * 10**6)
+        found = History(9).read(c, NOW_US + 61 * 10**6)
     assert [found.categories[k] for k in found.category] == ["ROBBERY", "THEFT"]
     assert (found.to_us - found.time_us).tolist() == [0, 60 * 10**6]
     assert found.source.tolist() == [0, 2]  # unknown where nothing was sent

@@ -17,7 +17,7 @@ from app.load import load_districts, load_incidents, load_pings
 from app.review import Judgement, judge
 from app.settings import Settings
 from app.shifts import DAY_US, Shift, instance
-from app.store.history import read_incidents
+from app.store.history import History
 from app.store.plans import Plan
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -34,6 +34,7 @@ TIMEZONE = "America/Los_Angeles"
 FIRST, LAST = date(2008, 5, 17), date(2008, 5, 30)
 NOW_US = 1_230_768_000_000_000  # 1 January 2009: all of the data is past
 CITY = "SAN FRANCISCO"
+UNIT_HOURS = {CITY: 12.0, "MISSION": 1.5}  # four cars with three hours; one with half a shift
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,17 @@ def requests(district: str) -> Iterator[planning.Request]:
     """Every shift of the two weeks."""
     for offset in range((LAST - FIRST).days + 1):
         for shift in SHIFTS:
-            yield planning.Request(district, shift, FIRST + timedelta(days=offset), 6.0)
+            yield planning.Request(
+                district, shift, FIRST + timedelta(days=offset), UNIT_HOURS[district]
+            )
 
 
-def judged(database: Database, settings: Settings, plan: Plan, area: Any) -> Judged:
-    """The plan beside what happened in its shift."""
+def judged(database: Database, history: History, plan: Plan, area: Any) -> Judged:
+    """The plan beside what happened in its shift; `history` is that of the plan's resolution."""
     grid = grid_of(area, plan.parameters["resolution"])
     shift = Shift(plan.shift, plan.start_us, plan.end_us)
     with database.read() as connection:
-        known = read_incidents(connection, NOW_US, plan.start_us - 366 * DAY_US)
+        known = history.read(connection, NOW_US, plan.start_us - 366 * DAY_US)
     cells = from_text([cell for zone in plan.zones for cell in zone.cells])
     return Judged(plan, judge(cells, grid, known, shift))
 

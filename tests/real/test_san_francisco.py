@@ -11,6 +11,7 @@ from app import planning
 from app.db import Database
 from app.settings import Settings
 from app.store.districts import get_district
+from app.store.history import History
 from app.tables import incidents, pings
 from tests.real import san_francisco as city
 
@@ -57,7 +58,8 @@ def test_two_weeks_of_plans_meet_what_happened(
     database: Database, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows: dict[str, list[city.Judged]] = {}
-    for name in (city.CITY, "MISSION"):
+    history = History(settings.plan_resolution)
+    for name in city.UNIT_HOURS:
         with database.read() as connection:
             district = get_district(connection, name)
         assert district is not None
@@ -71,7 +73,7 @@ def test_two_weeks_of_plans_meet_what_happened(
             sum(z.target_dosage_s for z in plan.zones) + plan.travel_s <= plan.unit_hours * 3600
             for plan in plans
         )
-        rows[name] = [city.judged(database, settings, plan, district.geometry) for plan in plans]
+        rows[name] = [city.judged(database, history, plan, district.geometry) for plan in plans]
     with capsys.disabled():
         print(f"\n{city.table(rows)}")
     whole = city.pooled(rows[city.CITY])
