@@ -12,9 +12,10 @@ from app.geo.doubt import DoubtParameters, stop_doubts, variances_s2
 from app.geo.fixes import REACH_NEIGHBOURS, REASONS, CleaningParameters, Pings, blocks, set_aside
 from app.geo.grid import Floats, resolutions
 from app.geo.legs import LegParameters, legs_of
+from app.geo.order import changes, order_of
 from app.geo.paths import Indices, pieces_of
 from app.geo.stops import StopParameters
-from app.geo.tally import StateParameters, Tally, changes, interval_s, order_of, shares_of, tally_of
+from app.geo.tally import StateParameters, Tally, interval_s, shares_of, tally_of
 from app.geo.ways import Fixes, WayParameters, Ways, fixes_of, places_of, ways_of
 from app.shifts import HOUR_US, SECOND_US
 

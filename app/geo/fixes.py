@@ -229,13 +229,16 @@ def _left_too_late(track: _Track, again: Mask) -> Mask:
 
 
 def _two_boxes(track: _Track) -> Mask:
-    """Pings of two boxes that send under one unit: two possible tracks, one ping each in turn."""
+    """Pings of two boxes that send under one unit: two possible tracks, a ping of each in turn.
+
+    Three of each at least; nobody knows which of the two is the unit.
+    """
     count = len(track.pings)
     skip = np.flatnonzero(track.jumps[1:] & track.jumps[:-1])
     passes = np.zeros(count, dtype=np.bool_)
     passes[skip] = track.reachable(skip, skip + 2)
-    five = passes[2:-2] & passes[1:-3] & passes[:-4]
-    return _around(five, 5, count)
+    six = passes[3:-2] & passes[2:-3] & passes[1:-4] & passes[:-5]
+    return _around(six, 6, count)
 
 
 def _spike(track: _Track) -> Mask:
@@ -279,8 +282,8 @@ STEPS: dict[str, Callable[[_Track], Mask]] = {
     "spike": _spike,
 }
 REASONS = ("kept", *STEPS)
-# How far a ping may bear on others: frozen looks 2 neighbours ahead, two_boxes 4, spikes 2 a round.
-REACH_NEIGHBOURS = 2 + 4 + 2 * _SPIKE_ROUNDS
+# How far a ping may bear on others: frozen looks 2 neighbours ahead, two_boxes 5, spikes 2 a round.
+REACH_NEIGHBOURS = 2 + 5 + 2 * _SPIKE_ROUNDS
 
 
 def set_aside(pings: Pings, parameters: CleaningParameters | None = None) -> NDArray[np.uint8]:
