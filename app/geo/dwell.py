@@ -116,29 +116,29 @@ def dwell_parts(
     resolution: int,
     parameters: DwellParameters | None = None,
     between_us: tuple[int, int] | None = None,
+    reasons: NDArray[np.uint8] | None = None,
 ) -> Iterator[tuple[Dwell, Coverage]]:
     """What `dwell_of` gives, for some whole units at a time; each part sorted by itself.
 
-    For more than fits into memory at once. At least one part.
+    For more than fits into memory at once. At least one part. `reasons` spares cleaning where it
+    is done: `set_aside` of the same pings, which must be sorted then.
     """
     parameters = parameters or DwellParameters()
     pings = pings.ordered()
-    some = False
-    for rows in blocks(pings.unit, _BLOCK):
-        some = True
-        yield _part(pings.take(rows), resolution, parameters, between_us)
-    if not some:
-        yield _part(pings, resolution, parameters, between_us)
+    for rows in blocks(pings.unit, _BLOCK) if len(pings) else [slice(0)]:
+        part = pings.take(rows)
+        why = set_aside(part, parameters.cleaning) if reasons is None else reasons[rows]
+        yield _part(part, np.flatnonzero(why == 0), resolution, parameters, between_us)
 
 
 def _part(
     pings: Pings,
+    kept: Indices,
     resolution: int,
     parameters: DwellParameters,
     between_us: tuple[int, int] | None,
 ) -> tuple[Dwell, Coverage]:
     """Dwell and coverage of whole units."""
-    kept = np.flatnonzero(set_aside(pings, parameters.cleaning) == 0)
     fixes = fixes_of(pings.unit[kept], pings.time_us[kept], pings.lat[kept], pings.lon[kept])
     places = places_of(fixes, parameters.stops)
     ways = _between(ways_of(fixes, places, parameters.ways), fixes, between_us)
@@ -237,16 +237,20 @@ def _sorted(columns: dict[str, list[NDArray[Any]]]) -> dict[str, NDArray[Any]]:
 
 
 def coverage_summary(
-    pings: Pings, coverage: Coverage, parameters: DwellParameters | None = None
+    pings: Pings,
+    coverage: Coverage,
+    parameters: DwellParameters | None = None,
+    reasons: NDArray[np.uint8] | None = None,
 ) -> dict[str, Any]:
     """The summary of the contract: pings, kept, set aside by reason; observed, unobserved, span.
 
     `coverage` is that of all these pings. The span is the time between a unit's first and last
     fix, summed over units; what of it was not observed is unobserved, long silences included.
+    `reasons` as for `dwell_parts`.
     """
-    parameters = parameters or DwellParameters()
     pings = pings.ordered()
-    reasons = set_aside(pings, parameters.cleaning)
+    if reasons is None:
+        reasons = set_aside(pings, (parameters or DwellParameters()).cleaning)
     counts = np.bincount(reasons, minlength=len(REASONS)).tolist()
     kept = np.flatnonzero(reasons == 0)
     ends = changes(pings.unit[kept]) if len(kept) else np.empty(0, np.bool_)
