@@ -23,6 +23,8 @@ from app.settings import Settings
 # Typer carries a Click of its own and does not export the base of its usage errors.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
+Port = Annotated[int, typer.Option(min=0, max=65535)]
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -47,11 +49,15 @@ def main() -> None:
     except typer.Abort:
         _fail("stopped; what was loaded stays, run the same command again to go on", 1)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False)[0]
         name = "_".join(["FOCUS_PATROL", *(str(part).upper() for part in first["loc"])])
-        _fail(f"{name}: {first['msg']}", 2)
+        _fail(f"{name}: {first['msg'].removeprefix('Value error, ')}", 2)
     except (FocusPatrolError, OSError, ValueError) as error:
         _fail(str(error), 1)
+    except Exception as error:
+        if Settings().log_level == "DEBUG":
+            raise
+        _fail(f"{type(error).__name__}: {error} (FOCUS_PATROL_LOG_LEVEL=DEBUG shows where)", 1)
 
 
 def now_us() -> int:
@@ -68,7 +74,7 @@ def migrate() -> None:
 
 
 @app.command()
-def serve(host: str = "127.0.0.1", port: int = 8000) -> None:
+def serve(host: str = "127.0.0.1", port: Port = 8000) -> None:
     """Run the service until it is told to stop."""
     from app.main import serve as run
 
@@ -76,7 +82,7 @@ def serve(host: str = "127.0.0.1", port: int = 8000) -> None:
 
 
 @app.command()
-def demo(port: int = 8000, no_serve: Annotated[bool, typer.Option("--no-serve")] = False) -> None:
+def demo(port: Port = 8000, no_serve: Annotated[bool, typer.Option("--no-serve")] = False) -> None:
     """Load the simulated town, plan its current shift, and serve it."""
     from app.demo import demo as run
 
@@ -146,16 +152,17 @@ def plan(
     district: Annotated[str, typer.Option()],
     shift: Annotated[str, typer.Option()],
     date_: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"])],
-    unit_hours: Annotated[float | None, typer.Option(help="Capacity of the shift.")] = None,
+    unit_hours: Annotated[float | None, typer.Option(min=0, max=1e6, help="Capacity.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the zones as GeoJSON.")] = None,
 ) -> None:
     """Plan one shift of a district; print the plan's id."""
     from app import planning
+    from app.files import write_text
 
     request = planning.Request(district, shift, date_.date(), unit_hours, None)
     made = planning.plan_shift(_database(), Settings(), request, now_us())
     if out is not None:
-        out.write_text(planning.zones_geojson(made), encoding="utf-8")
+        write_text(out, planning.zones_geojson(made))
     typer.echo(made.id)
 
 
@@ -169,11 +176,12 @@ def dosage(
 ) -> None:
     """Turn a file of pings into dwell per unit, cell and hour, with no database."""
     from app.dosage import dosage_of_file
+    from app.files import write_text
 
     counted = dosage_of_file(pings, profile, resolution, out)
     text = json.dumps(counted)
     if summary is not None:
-        summary.write_text(text + "\n", encoding="utf-8")
+        write_text(summary, text + "\n")
     typer.echo(text)
 
 

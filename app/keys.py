@@ -30,7 +30,8 @@ def add_key(database: Database, name: str, scopes: Sequence[str], now_us: int) -
         raise Invalid(f"a key needs scopes among {', '.join(SCOPES)}, not {', '.join(unknown)}")
     key = PREFIX + secrets.token_urlsafe(KEY_BYTES)
     with database.write() as connection:
-        if any(found.name == name for found in keys.list_keys(connection)):
+        known = keys.list_keys(connection)
+        if any(found.name == name and found.revoked_us is None for found in known):
             raise Conflict(f"a key called {name} exists; revoke it or choose another name")
         keys.add_key(connection, name, digest_of(key), list(dict.fromkeys(scopes)), now_us)
     return key

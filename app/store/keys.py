@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from app.tables import api_keys
 
@@ -23,7 +23,11 @@ _KEY = (api_keys.c.name, api_keys.c.scopes, api_keys.c.created_us, api_keys.c.re
 
 
 def add_key(c: Connection, name: str, sha256: str, scopes: Sequence[str], created_us: int) -> None:
-    """Stores a key. Raises IntegrityError where the name or the key is taken."""
+    """Stores a key, in the place of a revoked one of that name.
+
+    Raises IntegrityError where a working key has the name, or the key is taken.
+    """
+    c.execute(delete(api_keys).where(api_keys.c.name == name, api_keys.c.revoked_us.is_not(None)))
     c.execute(
         insert(api_keys).values(
             name=name, sha256=sha256, scopes=list(scopes), created_us=created_us
