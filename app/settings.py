@@ -62,6 +62,12 @@ class Settings(BaseSettings):
         description="Pause between derivations of dwell inside `serve`; 0 derives only "
         "when a plan asks.",
     )
+    feeds: str = Field("feeds", description="The folder in which feeds are looked for by name.")
+    feed_tokens: dict[str, SecretStr] = Field(
+        {},
+        description="Tokens that feeds name, as a JSON object of name and token; they stand in no "
+        "feed file and in no log.",
+    )
     open_metrics: bool = Field(False, description="Whether /metrics answers without a key.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
