@@ -104,8 +104,9 @@ class Profile(_Table, frozen=True):
     `ignore`: columns of theirs that are not used ("*": all others); any other is an error.
     `defaults`: our name = text, where the file has no such column or a row leaves it blank.
     `time_formats`: tried in this order: "rfc3339", "unix" (seconds), "unix_ms", or as in strptime
-    (see `instants.format_us`). `timezone`: IANA name, for times without an offset; a time that clocks
-    showed twice is its first occurrence, one that they left out is read with the offset before.
+    (see `instants.format_us`). `timezone`: IANA name, for times without an offset; a time that
+    clocks showed twice is its first occurrence, one that they left out is read with the offset
+    before.
     `crs`: of the coordinates; the easting or longitude is called `lon`, the other `lat`.
     `no_coordinates`: values, in the source's own reference system, that mean there are none.
     `values`: per field, their word = ours. `exclude`: per field, the source's words whose rows

@@ -7,6 +7,7 @@ or the rows have moved, and the block of rows with that time of change is read o
 """
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import msgspec
@@ -106,7 +107,7 @@ def _check_order(portal: Portal, new: list[Record], position: Position) -> None:
     blocks: list[Any] = [record.block for record in new if record.block is not None]
     if position.since is not None:
         blocks.insert(0, position.since)
-    for one, other in zip(blocks, blocks[1:], strict=False):
+    for one, other in pairwise(blocks):
         if portal.before(other, one):
             raise UpstreamRefused(
                 f"the server does not keep to the order that was asked for: {other} after {one}"

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
-from lxml import etree
 
 from app import files
 from app.checks import Limits
@@ -156,7 +155,8 @@ def _token(settings: Settings, source: Source) -> str | None:
         return None
     if name not in settings.feed_tokens:
         raise BadInput(f"the feed {source.name} needs a token {name!r} in FOCUS_PATROL_FEED_TOKENS")
-    return settings.feed_tokens[name].get_secret_value()
+    token: str = settings.feed_tokens[name].get_secret_value()
+    return token
 
 
 def _remember(run: _Pull, error: FocusPatrolError) -> None:
@@ -233,10 +233,9 @@ def _whole(answer: Answer, kind: str, known: dict[str, str]) -> Answer | None:
         raise BadInput("the answer is JSON, but no GeoJSON FeatureCollection")
     if kind == "georss":
         try:
-            for _, element in etree.iterparse(path, resolve_entities=False, no_network=True):
-                element.clear()
-        except etree.XMLSyntaxError as error:
-            raise Fault(f"it answered with no well-formed XML: {error.msg}") from error
+            files.check_georss(path)
+        except BadInput as error:
+            raise Fault(f"it answered with no feed: {error}") from error
     if kind in ("csv", "ndjson") and not answer.framed and not _ends_with_line(path):
         raise Fault("the answer ends in the middle of a line")
     return answer

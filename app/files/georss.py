@@ -43,6 +43,12 @@ def is_georss(path: Path) -> bool:
     return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") and any(h in head for h in _HEADS)
 
 
+def check_georss(path: Path) -> int:
+    """How many entries a feed has. Raises BadInput where it is no whole, well-formed XML."""
+    with _opened(path) as file:
+        return sum(1 for _ in _entries(path, file))
+
+
 def georss_rows(
     path: Path, profile: Profile, kind: Kind, batch_rows: int
 ) -> tuple[Layout, Iterator[Rows]]:
