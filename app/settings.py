@@ -6,7 +6,7 @@ stored with each plan.
 
 from typing import Self
 
-from pydantic import Field, model_validator, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
