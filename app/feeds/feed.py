@@ -57,8 +57,8 @@ class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     where: str | None = None
     page_size: Annotated[int, Meta(ge=2, le=50_000)] = 1000
     max_pages: Annotated[int, _POSITIVE] = 1000
-    max_body_bytes: Annotated[int, _POSITIVE] = 64 * MIB
     max_pull_bytes: Annotated[int, _POSITIVE] = 1024 * MIB
+    max_body_bytes: Annotated[int, _POSITIVE] = 64 * MIB
     token: str | None = None
     timeout_s: Annotated[float, _POSITIVE] = 30.0
     deadline_s: Annotated[float, _POSITIVE] = 300.0

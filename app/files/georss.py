@@ -31,16 +31,23 @@ COLUMNS = {
     "link": ("link",),
 }
 _OURS = {theirs: ours for ours, names in COLUMNS.items() for theirs in names}
-_HEADS = (b"<feed", b"<rss", b"<rdf:RDF", b":feed")
+_ROOTS = ("feed", "rss", "RDF")
 
 Entry = tuple[dict[str, str], float, float]
 
 
 def is_georss(path: Path) -> bool:
-    """Whether a file is a feed in XML, by its beginning."""
+    """Whether an XML file is a feed, by its outermost element; true also where there is none.
+
+    Raises BadInput for a document type, whoever is to read the file.
+    """
     with _opened(path) as file:
-        head = file.read(4096)
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") and any(h in head for h in _HEADS)
+        try:
+            _, root = next(_steps(file))
+        except (etree.XMLSyntaxError, StopIteration):
+            return True
+        _refuse_document_type(path, root)
+        return etree.QName(root).localname in _ROOTS
 
 
 def check_georss(path: Path) -> int:
@@ -82,23 +89,12 @@ def _rows(path: Path, layout: Layout, batch_rows: int) -> Iterator[Rows]:
 
 
 def _entries(path: Path, file: IO[bytes]) -> Iterator[Entry]:
-    steps = etree.iterparse(
-        file,
-        events=("start", "end"),
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
     root = None
     try:
-        for event, element in steps:
+        for event, element in _steps(file):
             if root is None:
                 root = element
-                if element.getroottree().docinfo.internalDTD is not None:
-                    raise BadInput(f"{path.name} has a document type; a feed needs none")
+                _refuse_document_type(path, root)
             elif event == "end" and etree.QName(element).localname in ("entry", "item"):
                 yield _entry(element)
                 element.clear()
@@ -106,6 +102,27 @@ def _entries(path: Path, file: IO[bytes]) -> Iterator[Entry]:
                     del element.getparent()[0]
     except etree.XMLSyntaxError as error:
         raise BadInput(f"{path.name} is no well-formed XML: {error.msg}") from error
+
+
+def _steps(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
+    """Where elements start and end, in XML that can reach nothing outside of itself."""
+    return iter(
+        etree.iterparse(
+            file,
+            events=("start", "end"),
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            huge_tree=False,
+            remove_comments=True,
+            remove_pis=True,
+        )
+    )
+
+
+def _refuse_document_type(path: Path, root: Any) -> None:
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise BadInput(f"{path.name} has a document type; a feed needs none")
 
 
 def _entry(element: Any) -> Entry:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
 import shapely
-from pyogrio.errors import DataSourceError
+from pyogrio.errors import CRSError, DataSourceError
 
 from app.errors import BadInput
 from app.facts import Floats
@@ -23,7 +23,7 @@ BATCH_ROWS = 65_536
 CSV = (".csv", ".tsv", ".txt")
 LINES = (".ndjson", ".jsonl", ".json")
 FEEDS = (".xml", ".rss", ".atom", ".georss")
-DAMAGES = (pa.ArrowException, DataSourceError, EOFError, OSError, zlib.error)
+DAMAGES = (pa.ArrowException, CRSError, DataSourceError, EOFError, OSError, zlib.error)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,6 @@ import gzip
 import json
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -14,74 +11,20 @@ from sqlalchemy import select
 
 from app.db import Database
 from app.errors import BadInput, Conflict, TooLarge
-from app.feeds import Pulled, feed_of, pull, source_of
+from app.feeds import feed_of, pull, source_of
 from app.feeds.upstream import GivenUp, Stopped, UpstreamRefused
-from app.settings import Settings
 from app.store.feeds import FeedState, feed_state, list_feeds, move_feed
 from app.tables import incidents
 from tests import portal as tricks
 from tests.portal import Portal
+from tests.puller import NOW_US, PROFILE, Puller, counts, published, some, stored
 
-NOW_US = 1_780_000_000_000_000  # May 2026
 NAME = "k"  # of a token
-PROFILE = 'time_formats = ["rfc3339", "unix_ms"]\nignore = ["changed", "OBJECTID"]\n'
-
-
-@pytest.fixture
-def portal() -> Iterator[Portal]:
-    server = Portal()
-    yield server
-    server.close()
 
 
 @pytest.fixture(params=["socrata", "arcgis"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-class Puller:
-    """Pulls one feed, again and again."""
-
-    def __init__(self, database: Database, settings: Settings, folder: Path, url: str) -> None:
-        self.database, self.settings, self.folder, self.url = database, settings, folder, url
-        (folder / "profile.toml").write_text(PROFILE)
-
-    def __call__(self, kind: str = "socrata", path: str = "", **members: Any) -> Pulled:
-        """A pull; every wait is short, and five rows are a page."""
-        quick = {"retry_s": 0.01, "timeout_s": 0.4, "deadline_s": 0.6, "profile": "profile.toml"}
-        paged = {"update_column": "changed", "page_size": 5} if path == "" else {}
-        feed = feed_of(
-            {"kind": kind, "url": self.url + (path or f"/{kind}"), **quick, **paged, **members}
-        )
-        source = source_of("calls", feed, self.folder)
-        return pull(self.database, self.settings, source, lambda: NOW_US, threading.Event())
-
-
-@pytest.fixture
-def puller(database: Database, settings: Settings, tmp_path: Path, portal: Portal) -> Puller:
-    return Puller(database, settings, tmp_path, portal.url)
-
-
-def stored(database: Database) -> dict[str, str]:
-    """Categories by id."""
-    with database.read() as c:
-        return dict(c.execute(select(incidents.c.incident_id, incidents.c.category)).all())
-
-
-def published(portal: Portal) -> dict[str, str]:
-    return {name: row["category"] for name, row in portal.rows.items()}
-
-
-def counts(pulled: Pulled) -> tuple[int, int, int]:
-    assert pulled.failure is None, pulled
-    receipt = pulled.receipt
-    assert receipt["received"] == sum(receipt[k] for k in ("accepted", "duplicate", "rejected"))
-    return receipt["accepted"], receipt["duplicate"], receipt["rejected"]
-
-
-def some(portal: Portal, count: int, seconds: int | None = None) -> None:
-    for k in range(1, count + 1):
-        portal.put(f"c{k:03d}", k if seconds is None else seconds)
 
 
 def test_pages_then_nothing_then_what_changed(puller: Puller, portal: Portal, kind: str) -> None:
@@ -369,75 +312,6 @@ def test_a_cursor_moves_with_the_facts_or_not_at_all(database: Database) -> None
         fail()
     with database.read() as c:
         assert list_feeds(c) == [before]
-
-
-CSV = b"incident_id,occurred_from,lat,lon,category\na1,2026-02-01T12:00:00Z,44.4,-79.7,theft\n"
-FEATURE = {
-    "type": "Feature",
-    "properties": {
-        "incident_id": "a1",
-        "occurred_from": "2026-02-01T12:00:00Z",
-        "category": "theft",
-    },
-    "geometry": {"type": "Point", "coordinates": [-79.7, 44.4]},
-}
-GEORSS = b"""<?xml version="1.0"?>
-<rss version="2.0" xmlns:georss="http://www.georss.org/georss"><channel><item>
-<guid>a1</guid><pubDate>Sun, 01 Feb 2026 12:00:00 GMT</pubDate><category>theft</category>
-<georss:point>44.4 -79.7</georss:point></item></channel></rss>
-"""
-FILES = {
-    "csv": CSV,
-    "ndjson": json.dumps(FEATURE["properties"] | {"lat": 44.4, "lon": -79.7}).encode() + b"\n",
-    "geojson": json.dumps({"type": "FeatureCollection", "features": [FEATURE]}).encode(),
-    "georss": GEORSS,
-}
-RSS_PROFILE = 'ignore = ["*"]\n[columns]\nincident_id = "id"\noccurred_from = "published"\n'
-
-
-@pytest.fixture
-def file_puller(puller: Puller) -> Puller:
-    (puller.folder / "georss.toml").write_text(RSS_PROFILE)
-    return puller
-
-
-def profile_for(kind: str) -> str:
-    return "georss.toml" if kind == "georss" else "profile.toml"
-
-
-@pytest.mark.parametrize("kind", FILES)
-def test_files_are_read_when_they_changed(file_puller: Puller, portal: Portal, kind: str) -> None:
-    pull_it = lambda: file_puller(kind, "/calls", profile=profile_for(kind))  # noqa: E731  short
-    portal.files["/calls"] = FILES[kind]
-    assert counts(pull_it()) == (1, 0, 0)
-    assert stored(file_puller.database) == {"a1": "theft"}
-    again = pull_it()
-    assert (counts(again), again.receipt["unchanged"]) == ((0, 0, 0), True)
-    assert "If-None-Match" in portal.headers[-1]
-    assert again.receipt["bytes"] == 0  # 304
-    portal.files["/calls"] = gzip.compress(FILES[kind].replace(b"theft", b"arson"))
-    changed = pull_it()
-    assert (counts(changed), changed.receipt["unchanged"]) == ((1, 0, 0), False)
-    portal.etags = False
-    same = pull_it()
-    assert (counts(same), same.receipt["unchanged"]) == ((0, 0, 0), True)
-    assert same.receipt["bytes"] > 0
-
-
-@pytest.mark.parametrize("kind", FILES)
-def test_half_a_file_is_none(file_puller: Puller, portal: Portal, kind: str) -> None:
-    half = FILES[kind][: -len(FILES[kind]) // 3]
-
-    def unframed(h: tricks.Handler) -> None:
-        h.send_response(200)
-        h.end_headers()
-        h.wfile.write(half)
-        h.close_connection = True
-
-    portal.forever = unframed
-    pulled = file_puller(kind, "/calls", tries=2, profile=profile_for(kind))
-    assert isinstance(pulled.failure, GivenUp), pulled
-    assert stored(file_puller.database) == {}
 
 
 def test_304_to_one_who_knows_nothing_is_a_fault(puller: Puller, portal: Portal) -> None:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,8 @@ import pytest
 from app.db import Database
 from app.settings import Settings
 from tests import portal as tricks
-from tests.database.test_feeds import PROFILE, published, some, stored
 from tests.portal import Portal
-
-
-@pytest.fixture
-def portal() -> Iterator[Portal]:
-    server = Portal()
-    yield server
-    server.close()
+from tests.puller import PROFILE, published, some, stored
 
 
 @pytest.fixture

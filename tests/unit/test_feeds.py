@@ -11,6 +11,7 @@ from app.feeds.body import Fault, inflated
 from app.feeds.paging import BEGINNING, Position, cursor_of, position_of
 from app.feeds.portals import portal_of
 from app.feeds.records import rows_of
+from app.profile import profile_of
 
 SODA = {"kind": "socrata", "url": "https://data.example.org/resource/abcd-1234.json"}
 ESRI = {"kind": "arcgis", "url": "https://gis.example.org/FeatureServer/0/query"}
@@ -79,18 +80,12 @@ def test_points_of_socrata_are_places() -> None:
       {":id": "c"}
     ]"""
     records = portal_of(feed).page(body).records
-    rows, _ = rows_of(records, feed_profile(), 0)
+    rows, _ = rows_of(records, profile_of({}), 0)
     assert rows.lat is not None
     assert rows.lon is not None
     assert rows.lat[:2].tolist() == [44.5, 44.25]
     assert rows.lon[:2].tolist() == [-79.5, -79.25]
     assert rows.lat[2] != rows.lat[2]
-
-
-def feed_profile() -> Any:
-    from app.profile import profile_of
-
-    return profile_of({})
 
 
 def test_a_record_without_what_orders_it_is_an_error() -> None:
