@@ -134,6 +134,14 @@ def source_of(name: str, feed: Feed, folder: Path) -> Source:
     what = (
         *(feed.kind, feed.url, feed.where, feed.update_column, feed.id_column, feed.point_column),
         feed.update_timezone,
-        profile,
+        _said(profile),
     )
     return Source(name, feed, profile, sha256(msgspec.json.encode(what)).hexdigest())
+
+
+def _said(profile: Profile) -> dict[str, object]:
+    """The members that a profile gives, so that a new one with its default changes nothing."""
+    otherwise = Profile()
+    names = Profile.__struct_fields__
+    members = {name: getattr(profile, name) for name in names if name != "about"}
+    return {name: value for name, value in members.items() if value != getattr(otherwise, name)}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import structlog
 
 from app import files
@@ -23,7 +24,7 @@ from app.feeds.body import Fault
 from app.feeds.feed import PAGED, Source
 from app.feeds.paging import Step, cursor_of, position_of, rewound, walk
 from app.feeds.portals import Page, portal_of
-from app.feeds.records import parsed, rows_of
+from app.feeds.records import rows_of
 from app.feeds.upstream import Answer, Upstream
 from app.files import Numbering
 from app.intake import Receipt, keep_incidents, summed
@@ -32,6 +33,12 @@ from app.settings import Settings
 from app.store.feeds import FeedState, feed_state, move_feed
 
 log = structlog.get_logger(__name__)
+
+
+class _Collection(msgspec.Struct):
+    """Looked at for being whole, without making objects of it."""
+
+    features: msgspec.Raw
 
 
 class Pulled(NamedTuple):
@@ -229,8 +236,8 @@ def _whole(answer: Answer, kind: str, known: dict[str, str]) -> Answer | None:
     if answer.status == 304 and known:
         return None
     path = _data(answer)
-    if kind == "geojson" and "features" not in _object(parsed(path.read_bytes())):
-        raise BadInput("the answer is JSON, but no GeoJSON FeatureCollection")
+    if kind == "geojson":
+        _check_geojson(path)
     if kind == "georss":
         try:
             files.check_georss(path)
@@ -241,8 +248,13 @@ def _whole(answer: Answer, kind: str, known: dict[str, str]) -> Answer | None:
     return answer
 
 
-def _object(found: Any) -> dict[str, Any]:
-    return found if isinstance(found, dict) else {}
+def _check_geojson(path: Path) -> None:
+    try:
+        msgspec.json.decode(path.read_bytes(), type=_Collection)
+    except msgspec.ValidationError as error:
+        raise BadInput("the answer is JSON, but no GeoJSON FeatureCollection") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Fault("it answered with no JSON, or with only a part of it") from error
 
 
 def _data(answer: Answer) -> Path:

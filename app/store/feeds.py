@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, text, update
 
 from app.errors import Conflict
 from app.tables import feeds
@@ -26,6 +26,7 @@ class FeedState:
     last_error: str | None = None
 
 
+_ADD = text("INSERT INTO feeds (name, source) VALUES (:name, :source) ON CONFLICT DO NOTHING")
 _STATE = (
     feeds.c.name,
     feeds.c.source,
@@ -41,11 +42,9 @@ def feed_state(c: Connection, name: str, source: str) -> FeedState:
 
     For a connection that writes: the feed's row is there afterwards, and locked.
     """
+    c.execute(_ADD, {"name": name, "source": source})
     state = _locked(c, name)
-    if state is None:
-        c.execute(insert(feeds).values(name=name, source=source))
-        return FeedState(name, source)
-    if state.source == source:
+    if state is not None and state.source == source:
         return state
     put_feed(c, FeedState(name, source))
     return FeedState(name, source)

@@ -267,6 +267,13 @@ def test_redirects_stay_in_the_scheme_and_take_no_token_along(
     assert "without an end" in str(puller().failure)
 
 
+def test_a_proxy_is_used_where_the_feed_names_one(puller: Puller, portal: Portal) -> None:
+    some(portal, 3)
+    url, puller.url = puller.url, "http://portal.invalid"
+    assert counts(puller(proxy=url)) == (3, 0, 0)
+    assert portal.headers[0]["Host"] == "portal.invalid"
+
+
 def test_a_token_stands_in_no_log_and_in_no_table(
     puller: Puller, portal: Portal, capsys: pytest.CaptureFixture[str]
 ) -> None:
