@@ -25,12 +25,18 @@ class Position(msgspec.Struct, frozen=True):
     """After which row to go on.
 
     `since`: the block that the last row is in, None where all rows are one. `read`: how many rows
-    of that block were read. `last`: the last row's id, None where none was read.
+    of that block were read. `last`: the last row's id, None where none was read; `changed`: when it
+    had changed.
     """
 
     since: str | int | None = None
     read: int = 0
     last: str | None = None
+    changed: str | None = None
+
+    def is_at(self, record: Record) -> bool:
+        """Whether that is the last row, as it was read."""
+        return (record.id, record.changed) == (self.last, self.changed)
 
 
 class Step(NamedTuple):
@@ -72,7 +78,7 @@ def walk(portal: Portal, ask: Ask, position: Position, by_change: bool) -> Itera
         anchored = position.last is not None
         page = ask(portal.params(position.since, position.read - 1 if anchored else 0))
         records = page.records
-        if anchored and (not records or records[0].id != position.last):
+        if anchored and not (records and position.is_at(records[0])):
             shifts += 1
             if shifts > MOST_SHIFTS:
                 raise UpstreamRefused(
@@ -100,7 +106,7 @@ def _after(new: list[Record], position: Position) -> Position:
     last = new[-1]
     here = sum(record.block == last.block for record in new)
     before = position.read if last.block == position.since else 0
-    return Position(last.block, before + here, last.id)
+    return Position(last.block, before + here, last.id, last.changed)
 
 
 def _check_order(portal: Portal, new: list[Record], position: Position) -> None:

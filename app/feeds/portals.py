@@ -105,7 +105,7 @@ class Socrata:
             for key, value in row.items()
             if not key.startswith(":") and key != self.feed.point_column
         }
-        return Record(values, name, block, point)
+        return Record(values, name, block, block, point)
 
 
 class Arcgis:
@@ -165,7 +165,7 @@ class Arcgis:
         if not isinstance(feature, dict) or not isinstance(feature.get("attributes"), dict):
             raise Fault("it answered with a feature that has no attributes")
         values, geometry = feature["attributes"], feature.get("geometry")
-        block = None
+        said = block = None
         if self.feed.update_column:
             said = _value(values, self.feed.update_column, "update_column")
             try:
@@ -177,7 +177,7 @@ class Arcgis:
         if placed or geometry is not None:
             place = geometry if isinstance(geometry, dict) else {}
             point = (degrees(place.get("y")), degrees(place.get("x")))
-        return Record(values, _value(values, self.id, "id_column"), block, point)
+        return Record(values, _value(values, self.id, "id_column"), said, block, point)
 
 
 def portal_of(feed: Feed) -> Portal:

@@ -18,13 +18,14 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class Record(NamedTuple):
     """One row of a page.
 
-    `values`: its columns, numbers as texts. `id`: the portal's own. `block`: when it changed, as
-    coarse as the portal can be asked. `point`: latitude and longitude [deg] where the record has
-    a geometry, NaN for an empty one.
+    `values`: its columns, numbers as texts. `id`: the portal's own. `changed`: when it last
+    changed, as written; `block`: the same, as coarse as the portal can be asked. `point`: latitude
+    and longitude [deg] where the record has a geometry, NaN for an empty one.
     """
 
     values: dict[str, Any]
     id: str
+    changed: str | None
     block: Any
     point: tuple[float, float] | None
 
