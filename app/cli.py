@@ -4,7 +4,9 @@ Exit status: 0 done, 1 the work failed, 2 wrong usage. Errors are one line on st
 """
 
 import json
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,8 +36,10 @@ app = typer.Typer(
 )
 keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="API keys.")
 load = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Files into the database.")
+feeds = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Incidents from portals.")
 app.add_typer(keys, name="keys")
 app.add_typer(load, name="load")
+app.add_typer(feeds, name="feeds")
 
 
 def main() -> None:
@@ -145,6 +149,33 @@ def load_pings(file: Path, profile: str = "generic") -> None:
     from app.load import load_pings as run
 
     _loaded(run, file, profile)
+
+
+@feeds.command("pull")
+def feeds_pull(
+    feed: Annotated[str, typer.Argument(help="A feed's TOML file, or its name.")],
+    once: Annotated[bool, typer.Option("--once", help="Pull once; the default.")] = False,
+    every: Annotated[float | None, typer.Option(min=1, help="Seconds between pulls.")] = None,
+) -> None:
+    """Pull what is new of a feed; again goes on from there."""
+    from app import feeds as run
+    from app.main import configure_logs
+
+    if once and every is not None:
+        raise typer.BadParameter("say --once or --every, not both")
+    settings, stop = Settings(), threading.Event()
+    configure_logs(settings)
+    source = run.read_feed(feed, Path(settings.feeds))
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    if every is not None:
+        for pulled in run.keep_pulling(_database(), settings, source, now_us, stop, every):
+            typer.echo(json.dumps(pulled.receipt))
+        return
+    pulled = run.pull(_database(), settings, source, now_us, stop)
+    if pulled.failure is not None:
+        typer.echo(json.dumps(pulled.receipt))
+        raise pulled.failure
+    _receipt(pulled.receipt)
 
 
 @app.command()

@@ -54,7 +54,7 @@ def load_pings(
         with database.write() as c:
             return keep_pings(c, batch, settings.register_units)
 
-    pieces = (_piece(r, files.pings_of_rows(r, source.layout), limits) for r in source.rows)
+    pieces = (piece_of(r, files.pings_of_rows(r, source.layout), limits) for r in source.rows)
     return _kept(pieces, keep, progress)
 
 
@@ -75,7 +75,8 @@ def load_incidents(
             return keep_incidents(c, batch, settings.resolution)
 
     pieces = (
-        _piece(r, files.incidents_of_rows(r, source.layout, numbering), limits) for r in source.rows
+        piece_of(r, files.incidents_of_rows(r, source.layout, numbering), limits)
+        for r in source.rows
     )
     return _kept(pieces, keep, progress)
 
@@ -125,7 +126,7 @@ def _district(
     )
 
 
-def _piece(rows: Rows, mapped: Mapped[C], limits: Limits) -> Piece[C]:
+def piece_of(rows: Rows, mapped: Mapped[C], limits: Limits) -> Piece[C]:
     """Rows that the profile does not exclude, checked."""
     left = mapped.left
     some = slice(None) if left.all() else left

@@ -6,7 +6,7 @@ stored with each plan.
 
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -61,6 +61,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Pause between derivations of dwell inside `serve`; 0 derives only "
         "when a plan asks.",
+    )
+    feeds: str = Field("feeds", description="The folder in which feeds are looked for by name.")
+    feed_tokens: dict[str, SecretStr] = Field(
+        {},
+        description="Tokens that feeds name, as a JSON object of name and token; they stand in no "
+        "feed file and in no log.",
     )
     open_metrics: bool = Field(False, description="Whether /metrics answers without a key.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

@@ -252,3 +252,14 @@ api_keys = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("revoked_us", BigInteger),
 )
+
+feeds = Table(  # how far each pulled source of incidents has been read
+    "feeds",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("source", String(64), nullable=False),  # SHA-256 of what the cursor is about
+    Column("cursor", Text),  # JSON; null: from the beginning
+    Column("etag", Text),  # of the last answer that was stored whole
+    Column("last_pull_us", BigInteger),  # the last that went through
+    Column("last_error", Text),  # null once a pull goes through
+)

@@ -16,7 +16,7 @@ from app import files
 from app.errors import BadInput
 from app.facts import PingColumns
 from app.files import Rows, open_rows, pings_of_file, pings_of_rows, read_area, read_districts
-from app.instants import ABSENT
+from app.instants import ABSENT, INVALID
 from app.profile import Kind, profile_of, read_profile
 
 GENERIC = read_profile("generic")
@@ -91,6 +91,16 @@ def test_every_form_gives_the_same_pings(tmp_path: Path, form: str) -> None:
 def test_unix_seconds_in_every_form(tmp_path: Path, form: str) -> None:
     items = [item | {"time": 1.5} for item in PINGS]
     assert columns(in_form(tmp_path, form, items)).time_us.tolist() == [1_500_000] * 3
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if "geojson" not in form])
+def test_unix_milliseconds_where_a_profile_says_so(tmp_path: Path, form: str) -> None:
+    items = [item | {"time": 1_488_322_493_123} for item in PINGS]
+    path = in_form(tmp_path, form, items)
+    for formats in (["unix_ms"], ["unix", "unix_ms"]):
+        found = columns(path, time_formats=formats)
+        assert found.time_us.tolist() == [1_488_322_493_123_000] * 3
+    assert columns(path, time_formats=["unix"]).time_us.tolist() == [INVALID] * 3
 
 
 def test_quotes_blanks_and_a_byte_order_mark_in_csv(tmp_path: Path) -> None:
