@@ -3,14 +3,14 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from app.checks import MALFORMED, MISSING_FIELD, Flaw
+from app.checks import MALFORMED, MISSING_FIELD, TIME_INVALID, Flaw
 from app.facts import NO_CODE, PingColumns, coded
 from app.instants import ABSENT, FIRST_US, INVALID, LAST_US, rfc3339_us
 from app.shifts import DAY_US, SECOND_US
@@ -22,6 +22,7 @@ KMH_MPS = 1 / 3.6
 # figure for receivers of one frequency. Source: Langley (1999), GPS World 10(5), 52-59.
 RANGE_ERROR_M = 5.0
 ERA_US = 1024 * 7 * DAY_US  # old receivers count weeks modulo 1024
+KEPT_US = 31 * DAY_US  # longer than devices keep positions that they could not send
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -187,17 +188,33 @@ def seconds_us(seconds: float) -> int:
     return us if FIRST_US <= us <= LAST_US else INVALID
 
 
-def nearest_day_us(of_day_us: int, received_us: int) -> int:
+def midnight_us(year: int, month: int, day: int) -> int:
+    """The beginning of a day in UTC. Raises Unreadable where there is no such day."""
+    try:
+        days = date(year, month, day).toordinal() - _EPOCH.toordinal()
+    except ValueError as error:
+        raise Unreadable(TIME_INVALID, "time", "there is no such day") from error
+    return days * DAY_US
+
+
+def of_day_us(hour: int, minute: int, second: int) -> int:
+    """A time of day [µs]; second 60 is a leap second. Raises Unreadable for one that cannot be."""
+    if not (hour < 24 and minute < 60 and second < 61):
+        raise Unreadable(TIME_INVALID, "time", "there is no such time of day")
+    return ((hour * 60 + minute) * 60 + second) * SECOND_US
+
+
+def nearest_day_us(time_of_day_us: int, received_us: int) -> int:
     """The instant with that time of day [µs] which is nearest to the receipt."""
-    return of_day_us + round((received_us - of_day_us) / DAY_US) * DAY_US
+    return time_of_day_us + round((received_us - time_of_day_us) / DAY_US) * DAY_US
 
 
-def nearest_era_us(time_us: int, received_us: int) -> int:
-    """An instant put right by 1024 weeks or several, if that brings it nearer to the receipt.
+def in_this_era_us(time_us: int, received_us: int) -> int:
+    """An instant put right by 1024 weeks or several, where that makes it one of the last month.
 
     Receivers that count weeks in ten bits fall back by 1024 weeks when that count overflows.
-    Source: IS-GPS-200, section 20.3.3.3.1.1 (transmission week number).
+    Source: IS-GPS-200 (2022), section 20.3.3.3.1.1 (transmission week number).
     """
-    return time_us + max(0, round((received_us - time_us) / ERA_US)) * ERA_US
-
-
+    behind_us = received_us - time_us
+    age_us = (behind_us + DAY_US) % ERA_US - DAY_US  # a clock may be a little ahead
+    return received_us - age_us if behind_us > KEPT_US and age_us <= KEPT_US else time_us
