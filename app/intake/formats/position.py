@@ -2,16 +2,14 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 from app.checks import MALFORMED, MISSING_FIELD, TIME_INVALID, Flaw
-from app.facts import NO_CODE, PingColumns, coded
 from app.instants import ABSENT, FIRST_US, INVALID, LAST_US, rfc3339_us
 from app.shifts import DAY_US, SECOND_US
 
@@ -57,19 +55,11 @@ class Position(NamedTuple):
 NO_FIX = Flaw(MALFORMED, "valid", "the device had no fix: the position is an older one, or none")
 
 
-def columns_of(positions: Sequence[Position], names: Mapping[str, str]) -> PingColumns:
-    """Positions as columns, in their order; `names` says which identifier stands for which unit."""
-    return PingColumns(
-        unit_id=coded([names.get(p.identifier or "", p.identifier) for p in positions]),
-        time_us=np.array([p.time_us for p in positions], dtype=np.int64),
-        # Adding 0 makes a zero of minus zero.
-        lat=np.array([p.lat for p in positions], dtype=np.float64) + 0.0,
-        lon=np.array([p.lon for p in positions], dtype=np.float64) + 0.0,
-        speed_mps=np.array([p.speed_mps for p in positions], dtype=np.float64) + 0.0,
-        heading_deg=np.array([p.heading_deg for p in positions], dtype=np.float64) + 0.0,
-        accuracy_m=np.array([p.accuracy_m for p in positions], dtype=np.float64) + 0.0,
-        status=np.full(len(positions), NO_CODE, dtype=np.int8),
-    )
+def flaw_of(heard: Position | Flaw) -> Flaw | None:
+    """Why something heard is no ping: it could not be read, or the device had no fix."""
+    if isinstance(heard, Flaw):
+        return heard
+    return None if heard.valid else NO_FIX
 
 
 def json_object(body: bytes) -> dict[str, Any]:
