@@ -99,9 +99,7 @@ def test_key_and_size_are_errors(service: Service) -> None:
         assert_problem(service.post(f"/v1/feeds/{path}", TRACCAR, "view"), 403)
         bomb = gzip.compress(b" " * (17 << 20))
         headers = {"Content-Encoding": "gzip"}
-        answer = service.call(
-            "POST", f"/v1/feeds/{path}", "ingest", content=bomb, headers=headers
-        )
+        answer = service.call("POST", f"/v1/feeds/{path}", "ingest", content=bomb, headers=headers)
         assert_problem(answer, 413)
     assert_problem(service.get("/v1/feeds/osmand?id=1", None), 401)
 
