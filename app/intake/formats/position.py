@@ -10,15 +10,13 @@ import msgspec
 import pyarrow as pa
 
 from app.checks import MALFORMED, MISSING_FIELD, TIME_INVALID, Flaw
+from app.facts import RANGE_ERROR_M
 from app.instants import ABSENT, FIRST_US, INVALID, LAST_US, rfc3339_us
 from app.shifts import DAY_US, SECOND_US
 
 KNOT_MPS = 1852 / 3600  # by definition
 MPH_MPS = 0.44704  # by definition
 KMH_MPS = 1 / 3.6
-# Error of a range from one satellite [m], which the dilution of precision multiplies: a round
-# figure for receivers of one frequency. Source: Langley (1999), GPS World 10(5), 52-59.
-RANGE_ERROR_M = 5.0
 ERA_US = 1024 * 7 * DAY_US  # old receivers count weeks modulo 1024
 KEPT_US = 31 * DAY_US  # longer than devices keep positions that they could not send
 
