@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from app.geo.grid import Floats
 from app.geo.lattice import unit_vectors
+from app.geo.order import changes
 from app.geo.stops import StopParameters, Stops, distance_m, means, stops_of
 from app.shifts import HOUR_US, SECOND_US
 
@@ -27,7 +28,7 @@ class WayParameters:
     near_gap_s: float = 900.0
     moving_gap_s: float = 180.0
     fastest_mps: float = 55.0
-    silence_s: float = 1800.0
+    silence_s: float = 1500.0
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,7 @@ class Ways:
 def fixes_of(unit: Indices, time_us: Indices, lat: Floats, lon: Floats) -> Fixes:
     """Fixes from kept pings sorted by unit and time, [deg]."""
     hour = time_us // HOUR_US
-    new = np.ones(len(unit), dtype=np.bool_)
-    new[1:] = (unit[1:] != unit[:-1]) | (hour[1:] != hour[:-1])
+    new = changes(unit, hour)
     return Fixes(unit, time_us, unit_vectors(lat, lon), np.cumsum(new) - 1, np.flatnonzero(new))
 
 
@@ -119,8 +119,10 @@ def ways_of(fixes: Fixes, places: Places, parameters: WayParameters) -> Ways:
     )
     total_us = fixes.time_us[fix + 1] - fixes.time_us[fix]
     over = fixes.chunk[fix] != fixes.chunk[fix + 1]
-    length_m = distance_m(places.points, fix, fix + 1)
-    length_m[over] = distance_m(fixes.points, fix[over], fix[over] + 1)
+    length_m = distance_m(fixes.points, fix, fix + 1)
+    # Between two stops of a unit that creeps, the way from mean to mean is too long.
+    placed_m = distance_m(places.points, fix, fix + 1)
+    length_m = np.where(over, length_m, np.minimum(length_m, placed_m))
     total_s = total_us / SECOND_US
     near = (length_m <= parameters.near_m) & (total_s <= parameters.near_gap_s)
     brief = total_s <= parameters.moving_gap_s
