@@ -9,11 +9,13 @@ import contextlib
 import csv
 import ipaddress
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -33,6 +35,9 @@ WAITING = 100_000  # positions in memory while the database is away, some 20 MB
 PER_S = 20.0  # messages of one source address: a box sends one or two a second
 BURST_S = 30.0  # of which so many seconds may come at once: what a box could not send before
 SOURCES = 65_536  # addresses that something is remembered of
+RECEIVE_BYTES = 8 << 20  # that the system may hold back; net.core.rmem_max allows less at first
+DATAGRAM_BYTES = 65_535
+AT_ONCE = 256  # datagrams before others get their turn
 PIECE_BYTES = 4_096  # of a connection at a time
 CONNECTIONS = 1_024
 REPORT_S = 60.0
@@ -62,6 +67,13 @@ class Rules:
         return any(there in network for network in self.allow)
 
 
+class Place(NamedTuple):
+    """A source address as lists write it, and whether it may be heard."""
+
+    address: str
+    allowed: bool
+
+
 @dataclass
 class Source:
     """What is remembered of a source address: how much it may still send, and its last words."""
@@ -80,24 +92,35 @@ class Ear:
         self.counts: Counter[str] = Counter()
         self.waiting: list[Heard] = []
         self._now_us = now_us
+        self._places: dict[str, Place] = {}
         self._sources: dict[str, Source] = {}
 
     def hear(self, data: bytes, address: str) -> None:
         """Takes a datagram, or a piece of a connection that holds whole messages."""
-        address = plain(address)
-        if not self.allows(address):
+        there = self._place(address)
+        if not there.allowed:
+            self.counts["not_allowed"] += 1
             return
-        source = self._source(address)
+        source = self._source(there.address)
         if self._in_time(source):
-            self._keep(self._decoded(data, source), address)
+            self._keep(self._decoded(data, source), there.address)
         else:
             self.counts["too_often"] += 1
 
     def allows(self, address: str) -> bool:
         """Whether anything from there is taken; counted where it is not."""
-        allowed = self.rules.allows(plain(address))
+        allowed = self._place(address).allowed
         self.counts["not_allowed"] += not allowed
         return allowed
+
+    def _place(self, address: str) -> Place:
+        found = self._places.get(address)
+        if found is None:
+            if len(self._places) >= SOURCES:
+                self._places.clear()
+            there = plain(address)
+            found = self._places[address] = Place(there, self.rules.allows(there))
+        return found
 
     def _source(self, address: str) -> Source:
         found = self._sources.get(address)
@@ -156,12 +179,28 @@ class Ear:
                 self.waiting.append(named(each, unit_id))
 
 
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, ear: Ear) -> None:
-        self._ear = ear
+def udp_socket(where: tuple[str, int]) -> socket.socket:
+    """A socket for datagrams, with as much room as the system gives: nobody sends them again."""
+    family, _, _, _, address = socket.getaddrinfo(*where, type=socket.SOCK_DGRAM)[0]
+    made = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        made.setblocking(False)
+        made.bind(address)
+    except OSError:
+        made.close()
+        raise
+    return made
 
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._ear.hear(data, addr[0])
+
+def drain(made: socket.socket, ear: Ear) -> None:
+    """Takes the datagrams that are there, up to so many that others get their turn."""
+    for _ in range(AT_ONCE):
+        try:
+            data, sender = made.recvfrom(DATAGRAM_BYTES)
+        except OSError:  # none left, or an echo of nobody's
+            return
+        ear.hear(data, sender[0])
 
 
 class Listener:
@@ -179,15 +218,14 @@ class Listener:
     async def run(self, udp: Sequence[str], tcp: Sequence[str]) -> None:
         """Hears until it is told to stop, then writes what waits. Raises OSError, BadInput."""
         loop = asyncio.get_running_loop()
-        transports: list[asyncio.DatagramTransport] = []
+        sockets: list[socket.socket] = []
         servers: list[asyncio.Server] = []
         try:
             for where in map(host_and_port, udp):
-                transport, _ = await loop.create_datagram_endpoint(
-                    lambda: _Datagrams(self.ear), local_addr=where
-                )
-                transports.append(transport)
-                self.addresses.append(transport.get_extra_info("sockname")[:2])
+                made = udp_socket(where)
+                sockets.append(made)
+                loop.add_reader(made, drain, made, self.ear)
+                self.addresses.append(made.getsockname()[:2])
             for where in map(host_and_port, tcp):
                 server = await asyncio.start_server(self._connected, *where)
                 servers.append(server)
@@ -195,8 +233,10 @@ class Listener:
             log.info("listening", format=self.ear.rules.form, addresses=self.addresses)
             await self._write_until_stopped()
         finally:
-            for transport in transports:
-                transport.close()
+            for made in sockets:
+                loop.remove_reader(made)
+                drain(made, self.ear)
+                made.close()
             for server in servers:
                 server.close()
         await self._write_last()
