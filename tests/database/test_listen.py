@@ -17,7 +17,9 @@ import pytest
 from app import aliases
 from app.db import Database
 from app.errors import BadInput
-from app.listen import Ear, Listener, Rules, host_and_port, rules_of, units_of_file
+from app.listen import Listener, Rules, rules_of
+from app.listen.ear import Ear
+from app.listen.rules import host_and_port, units_of_file
 from app.settings import Settings
 from app.store.units import list_units
 
