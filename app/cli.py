@@ -37,9 +37,11 @@ app = typer.Typer(
 keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="API keys.")
 load = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Files into the database.")
 feeds = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Incidents from portals.")
+units = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What units are called.")
 app.add_typer(keys, name="keys")
 app.add_typer(load, name="load")
 app.add_typer(feeds, name="feeds")
+app.add_typer(units, name="units")
 
 
 def main() -> None:
@@ -91,6 +93,54 @@ def demo(port: Port = 8000, no_serve: Annotated[bool, typer.Option("--no-serve")
     from app.demo import demo as run
 
     run(Settings(), port, serve=not no_serve)
+
+
+@app.command()
+def listen(
+    form: Annotated[str, typer.Option("--format", help="taip or nmea.")],
+    allow: Annotated[list[str], typer.Option(help="Network that may send, as in 10.4.0.0/16.")],
+    udp: Annotated[list[str] | None, typer.Option(help="HOST:PORT to hear datagrams on.")] = None,
+    tcp: Annotated[list[str] | None, typer.Option(help="HOST:PORT to take connections on.")] = None,
+    units: Annotated[Path | None, typer.Option(help="CSV with address,unit_id.")] = None,
+    per_second: Annotated[
+        float, typer.Option(min=0.01, help="Messages of one source address.")
+    ] = 20.0,
+) -> None:
+    """Take positions of vehicle boxes over UDP and TCP until told to stop."""
+    from app.listen import listen as run
+    from app.listen import rules_of
+    from app.main import configure_logs
+
+    if not udp and not tcp:
+        raise typer.BadParameter("say where to listen: --udp HOST:PORT, --tcp HOST:PORT or both")
+    rules = rules_of(form, allow, units, per_second)
+    configure_logs(Settings())
+    run(_database(), Settings(), rules, udp or [], tcp or [], now_us)
+
+
+@units.command("alias")
+def units_alias(source: str, identifier: str, unit_id: str) -> None:
+    """Make an identifier of a source (traccar, taip, …) stand for a unit."""
+    from app.aliases import set_alias
+
+    set_alias(_database(), source, identifier, unit_id)
+
+
+@units.command("aliases")
+def units_aliases() -> None:
+    """Source, identifier and unit of each alias, one a line."""
+    from app.aliases import list_aliases
+
+    for alias in list_aliases(_database()):
+        typer.echo(f"{alias.source}\t{alias.identifier}\t{alias.unit_id}")
+
+
+@units.command("unalias")
+def units_unalias(source: str, identifier: str) -> None:
+    """End an alias; the identifier then is a call sign itself again."""
+    from app.aliases import remove_alias
+
+    remove_alias(_database(), source, identifier)
 
 
 @keys.command("add")

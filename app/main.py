@@ -17,12 +17,13 @@ from anyio import to_thread
 from fastapi import FastAPI
 
 from app import coverage
+from app.aliases import Aliases
 from app.db import Database
 from app.deps import Keyring
 from app.errors import DatabaseAway
 from app.middleware import Outermost
 from app.problems import handle_errors
-from app.routers import districts, docs, health, intake, pages, plans, shifts, units
+from app.routers import districts, docs, feeds, health, intake, pages, plans, shifts, units
 from app.settings import Settings
 
 VERSION = importlib.metadata.version("focus-patrol")
@@ -72,9 +73,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = Database(settings)
     app.state.keyring = Keyring(app.state.database)
     app.state.gate = intake.Gate()
+    app.state.aliases = Aliases(app.state.database)
     handle_errors(app)
     for module in (pages, health, docs, intake, districts, shifts, units, plans):
         app.include_router(module.router)
+    app.include_router(feeds.router)
+    app.include_router(feeds.tolerant)
     app.add_middleware(Outermost)
     return app
 

@@ -115,6 +115,14 @@ pings = Table(
     sqlite_with_rowid=False,
 )
 
+unit_aliases = Table(  # what a unit is called by a system that sends its positions
+    "unit_aliases",
+    metadata,
+    Column("source", String(32), primary_key=True),  # the format, see app.aliases.SOURCES
+    Column("identifier", String(128), primary_key=True),  # as the source writes it
+    Column("unit", Integer, ForeignKey("units.unit"), nullable=False),
+)
+
 incidents = Table(
     "incidents",
     metadata,

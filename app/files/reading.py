@@ -15,6 +15,7 @@ from pyogrio.errors import CRSError, DataSourceError
 from app.errors import BadInput
 from app.facts import Floats
 from app.files.georss import georss_rows, is_georss
+from app.files.gpx import gpx_rows, is_gpx
 from app.files.rows import Rows, in_wgs84
 from app.files.text import csv_rows, line_rows
 from app.profile import Kind, Layout, Profile, layout_of
@@ -35,7 +36,7 @@ class Source:
 
 
 def open_rows(path: Path, profile: Profile, kind: Kind, batch_rows: int = BATCH_ROWS) -> Source:
-    """The rows of a CSV, NDJSON, Parquet, GeoJSON or GeoRSS file, text forms also as `.gz`.
+    """The rows of a CSV, NDJSON, Parquet, GPX, GeoJSON or GeoRSS file, text forms also as `.gz`.
 
     Whatever else GDAL reads is taken as a layer of points. Memory holds a few pieces at a time.
     Raises BadInput where there is no such file, it is damaged, or its columns do not fit.
@@ -48,6 +49,8 @@ def open_rows(path: Path, profile: Profile, kind: Kind, batch_rows: int = BATCH_
             source = _parquet(path, profile, kind, batch_rows)
         elif name.endswith(CSV):
             source = Source(*csv_rows(path, profile, kind))
+        elif is_gpx(path) and kind == "pings":
+            source = Source(*gpx_rows(path, profile, batch_rows))
         elif name.endswith(LINES) and not _is_geojson(path):
             source = Source(*line_rows(path, profile, kind, batch_rows))
         elif name.endswith(FEEDS) and is_georss(path):

@@ -79,6 +79,17 @@ def test_an_hours_end_splits_time() -> None:
     assert dwell.dwell_s.tolist() == [30.0, 10.0]
 
 
+def test_a_stop_of_the_next_hour_is_not_known_to_this_one() -> None:
+    # Parked over the hour's end, 5 m from a border. Whether its fixes of the next hour make a stop
+    # is known from pings more than an hour away only; this hour's rows must not hang on it.
+    pings = track(*stands(200, every=40, after=3390), (3640, 3), (10_790, 3), (10_795, 3))
+    near_end, _ = dwell_of(pings, 10)
+    without, _ = dwell_of(pings.take(slice(0, -2)), 10)
+    for column in fields(Dwell):
+        one = getattr(near_end, column.name)[near_end.hour == HOUR]
+        assert one.tolist() == getattr(without, column.name)[without.hour == HOUR].tolist()
+
+
 def test_states_go_by_speed() -> None:
     # 60 s at 1 m/s are stationary, at 5 m/s slow patrol, at 20 m/s transit.
     for speed, state in ((1, "stationary_s"), (5, "slow_s"), (20, "transit_s")):
