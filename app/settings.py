@@ -62,6 +62,12 @@ class Settings(BaseSettings):
         description="Pause between derivations of dwell inside `serve`; 0 derives only "
         "when a plan asks.",
     )
+    retain_every_s: float = Field(
+        3600.0,
+        ge=0,
+        description="Pause between deletions of pings by age inside `serve`; 0 leaves them to "
+        "`focus-patrol retain`.",
+    )
     open_metrics: bool = Field(False, description="Whether /metrics answers without a key.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 

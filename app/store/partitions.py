@@ -1,8 +1,8 @@
 """The table of pings by UTC day on PostgreSQL, so that old days go as whole tables.
 
 What lies before the first such day is one table, `pings_past`: what was there when days began.
-Nothing here waits for intake, or lets it wait: a day is made as a table of its own and attached, and
-is detached concurrently before it is dropped.
+Nothing here lets intake wait: a day is made as a table of its own and attached, and is detached
+concurrently before it is dropped.
 """
 # ruff: noqa: S608  every name that stands in a statement here is made here
 
