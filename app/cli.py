@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -80,11 +81,36 @@ def migrate() -> None:
 
 
 @app.command()
-def serve(host: str = "127.0.0.1", port: Port = 8000) -> None:
+def serve(
+    host: str = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; more than 1 on PostgreSQL.")] = 1,
+) -> None:
     """Run the service until it is told to stop."""
     from app.main import serve as run
+    from app.workers import can_share, serve_many
 
-    run(Settings(), host, port)
+    settings = Settings()
+    if workers == 1:
+        run(settings, host, port)
+    elif can_share(settings):
+        serve_many(settings, host, port, workers)
+    else:
+        raise typer.BadParameter(
+            "SQLite has one writer; several workers need PostgreSQL as FOCUS_PATROL_DATABASE_URL",
+            param_hint="--workers",
+        )
+
+
+@app.command()
+def retain() -> None:
+    """Delete pings that are older than the retention; what was derived of them stays."""
+    from app.retention import retain as run
+
+    done = run(_database(), Settings(), now_us())
+    if done is None:
+        raise FocusPatrolError("another process deletes old pings just now; there is nothing to do")
+    typer.echo(json.dumps(asdict(done)))
 
 
 @app.command()
@@ -144,21 +170,28 @@ def units_unalias(source: str, identifier: str) -> None:
 
 
 @keys.command("add")
-def keys_add(name: str, scope: Annotated[list[str], typer.Option("--scope")]) -> None:
+def keys_add(
+    name: str,
+    scope: Annotated[list[str], typer.Option("--scope")],
+    unit: Annotated[
+        list[str] | None, typer.Option("--unit", help="Send pings of this unit only.")
+    ] = None,
+) -> None:
     """Make a key with one or more scopes (ingest, view, plan, admin); it is shown once."""
     from app.keys import add_key
 
-    typer.echo(add_key(_database(), name, scope, now_us()))
+    typer.echo(add_key(_database(), name, scope, now_us(), unit or None))
 
 
 @keys.command("list")
 def keys_list() -> None:
-    """Name, scopes and state of each key, one a line; never the key."""
+    """Name, scopes, state and, where limited, units of each key, one a line; never the key."""
     from app.keys import list_keys
 
     for key in list_keys(_database()):
         state = "active" if key.revoked_us is None else "revoked"
-        typer.echo(f"{key.name}\t{','.join(key.scopes)}\t{state}")
+        units = "" if key.units is None else f"\t{', '.join(key.units)}"
+        typer.echo(f"{key.name}\t{','.join(key.scopes)}\t{state}{units}")
 
 
 @keys.command("revoke")

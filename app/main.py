@@ -5,9 +5,11 @@ import importlib.metadata
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Any
 
 import anyio
@@ -16,10 +18,11 @@ import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
 
-from app import coverage
+from app import coverage, retention
 from app.aliases import Aliases
+from app.clocks import Clocks
 from app.db import Database
-from app.deps import Keyring
+from app.deps import Keyring, now_us
 from app.errors import DatabaseAway
 from app.middleware import Outermost
 from app.problems import handle_errors
@@ -33,6 +36,7 @@ Pings of patrol cars and recorded incidents come in; zones for focus patrol, by 
 come out. A key travels as `Authorization: Bearer KEY`, `X-API-Key: KEY`, the password of HTTP
 Basic, or `?api_key=KEY`. Every error is `application/problem+json` (RFC 9457)."""
 GRACE_S = 8  # for answers under way; what is not answered then was not acknowledged
+CLOCKS_EVERY_S = 15.0
 LAST_S = 13.0  # after a signal, whatever still hangs
 
 STEPS: tuple[structlog.typing.Processor, ...] = (
@@ -55,6 +59,9 @@ def create_app(settings: Settings) -> FastAPI:
         async with anyio.create_task_group() as tasks:
             if settings.derive_every_s:
                 tasks.start_soon(_keep_deriving, app.state.database, settings)
+            if settings.retain_every_s:
+                tasks.start_soon(_keep_retaining, app.state.database, settings)
+            tasks.start_soon(_keep_clocks, app.state.clocks, app.state.database)
             yield
             tasks.cancel_scope.cancel()
         app.state.database.close()
@@ -74,6 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.keyring = Keyring(app.state.database)
     app.state.gate = intake.Gate()
     app.state.aliases = Aliases(app.state.database)
+    app.state.clocks = Clocks()
     handle_errors(app)
     for module in (pages, health, docs, intake, districts, shifts, units, plans):
         app.include_router(module.router)
@@ -83,8 +91,16 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serves until SIGTERM or SIGINT, and is gone at most 15 s after."""
+def serve(
+    settings: Settings,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    sockets: list[socket.socket] | None = None,
+) -> None:
+    """Serves until SIGTERM or SIGINT, and is gone at most 15 s after.
+
+    `sockets`: where to listen, if somebody else has opened that already.
+    """
     app = create_app(settings)
     _join_logs(settings)
     config = uvicorn.Config(
@@ -99,7 +115,7 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         # The server raises the signal again when it is done; to be told to stop is no failure.
         signal.signal(number, lambda *_: sys.exit(0))
-    _Server(config).run()
+    _Server(config).run(sockets)
 
 
 async def _keep_deriving(database: Database, settings: Settings) -> None:
@@ -115,6 +131,34 @@ async def _keep_deriving(database: Database, settings: Settings) -> None:
         except Exception:
             log.exception("derivation failed")
         await anyio.sleep(settings.derive_every_s)
+
+
+async def _keep_retaining(database: Database, settings: Settings) -> None:
+    """Deletes pings by age and makes the days to come, again and again, at first at once."""
+    while True:
+        try:
+            done = await to_thread.run_sync(
+                retention.retain, database, settings, now_us(), abandon_on_cancel=True
+            )
+            if done and (done.days or done.rows):
+                log.info("retained", **asdict(done))
+        except DatabaseAway as away:
+            log.warning("retention waits", reason=str(away))
+        except Exception:
+            log.exception("retention failed")
+        await anyio.sleep(settings.retain_every_s)
+
+
+async def _keep_clocks(clocks: Clocks, database: Database) -> None:
+    """Takes down now and then how far the clocks of units are off."""
+    while True:
+        await anyio.sleep(CLOCKS_EVERY_S)
+        try:
+            await to_thread.run_sync(clocks.store, database, abandon_on_cancel=True)
+        except DatabaseAway as away:
+            log.warning("clock offsets wait", reason=str(away))
+        except Exception:
+            log.exception("clock offsets failed")
 
 
 class _Service(FastAPI):

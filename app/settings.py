@@ -68,6 +68,12 @@ class Settings(BaseSettings):
         description="Tokens that feeds name, as a JSON object of name and token; they stand in no "
         "feed file and in no log.",
     )
+    retain_every_s: float = Field(
+        3600.0,
+        ge=0,
+        description="Pause between deletions of pings by age inside `serve`; 0 leaves them to "
+        "`focus-patrol retain`.",
+    )
     open_metrics: bool = Field(False, description="Whether /metrics answers without a key.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR."
