@@ -208,3 +208,4 @@ def _join_logs(settings: Settings) -> None:
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # each look at the schema is a line
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # whole addresses, which may hold a key
