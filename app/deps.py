@@ -3,6 +3,7 @@
 import base64
 import binascii
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -142,6 +143,12 @@ def needs(scope: str) -> Any:
 def now_us() -> int:
     """The clock, in microseconds since 1970 UTC."""
     return time.time_ns() // 1000
+
+
+def clock_of(request: Request) -> int:
+    """The clock, for a route that takes the request alone."""
+    clock: Callable[[], int] = request.app.dependency_overrides.get(now_us, now_us)
+    return clock()
 
 
 def _database(request: Request) -> Database:

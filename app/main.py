@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import anyio
@@ -15,11 +16,15 @@ import structlog
 import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from app import coverage
 from app.db import Database
 from app.deps import Keyring
 from app.errors import DatabaseAway
+from app.guard import Express
+from app.intake import accept_pings
+from app.intake.queue import Queue
 from app.middleware import Outermost
 from app.problems import handle_errors
 from app.routers import districts, docs, health, intake, pages, plans, shifts, units
@@ -72,10 +77,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = Database(settings)
     app.state.keyring = Keyring(app.state.database)
     app.state.gate = intake.Gate()
+    app.state.queue = Queue(partial(accept_pings, app.state.database, settings))
     handle_errors(app)
     for module in (pages, health, docs, intake, districts, shifts, units, plans):
         app.include_router(module.router)
-    app.add_middleware(Outermost)
     return app
 
 
@@ -114,7 +119,12 @@ async def _keep_deriving(database: Database, settings: Settings) -> None:
 
 
 class _Service(FastAPI):
-    """The framework's application, with a document that is true of ours."""
+    """The framework's application inside our layers, with a document that is true of ours."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Ours around the framework's."""
+        direct = intake.router.routes
+        return Outermost(Express(super().build_middleware_stack(), direct))
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""

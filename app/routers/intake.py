@@ -13,15 +13,18 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app import intake
-from app.deps import DatabaseDep, NowDep, SettingsDep, needs
+from app.deps import clock_of, needs
 from app.errors import TooBusy
-from app.guard import MAX_BODY_BYTES, GuardedRoute, check_media, chunks_of
+from app.guard import MAX_BODY_BYTES, MIB, DirectRoute, check_media, chunks_of
+from app.intake.queue import Queue
 from app.problems import problem, problems
 from app.schemas import Receipt
 
 # Boxes in cars often send no media type at all; what they send is JSON.
 MEDIA_TYPES = frozenset({"application/json", "application/x-ndjson", "application/ndjson", ""})
 ENCODINGS = frozenset({"gzip", "x-gzip"})
+PLAIN = frozenset({"identity", ""})
+INFLATES_TO = MIB  # what a compressed body is taken for until it is inflated
 AT_ONCE = 8  # batches that are worked on; more would only wait for the database together
 WAITING_BYTES = 8 * MAX_BODY_BYTES  # of bodies in memory at any time
 WAIT_S = 3.0  # for a turn; with the database's own 5 s a caller knows within 10 s
@@ -49,7 +52,7 @@ def _body(item: str) -> dict[str, Any]:
     }
 
 
-router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["intake"], responses=_ANSWERS)
+router = APIRouter(prefix="/v1", route_class=DirectRoute, tags=["intake"], responses=_ANSWERS)
 
 
 class Gate:
@@ -96,11 +99,15 @@ class Gate:
     dependencies=[needs("ingest")],
     openapi_extra=_body("PingItem"),
 )
-async def add_pings(
-    request: Request, database: DatabaseDep, settings: SettingsDep, now_us: NowDep
-) -> Response:
+async def add_pings(request: Request) -> Response:
     """Stores pings. Scope `ingest`. Acknowledged means flushed to disk."""
-    return await _take(request, partial(intake.accept_pings, database, settings, now_us=now_us))
+    kind, encoding = check_media(request, MEDIA_TYPES, ENCODINGS)
+    gate: Gate = request.app.state.gate
+    queue: Queue = request.app.state.queue
+    async with gate.body(request) as body:
+        call = intake.Call(partial(intake.decoded_pings, body, kind, encoding))
+        size = len(body) if encoding in PLAIN else max(len(body), INFLATES_TO)
+        return _answer(await queue.put(call, size, clock_of(request)))
 
 
 @router.post(
@@ -109,20 +116,15 @@ async def add_pings(
     dependencies=[needs("ingest")],
     openapi_extra=_body("IncidentItem"),
 )
-async def add_incidents(
-    request: Request, database: DatabaseDep, settings: SettingsDep, now_us: NowDep
-) -> Response:
+async def add_incidents(request: Request) -> Response:
     """Stores incidents by `incident_id`; a changed one replaces the former. Scope `ingest`."""
-    return await _take(request, partial(intake.accept_incidents, database, settings, now_us=now_us))
-
-
-async def _take(request: Request, accept: Callable[..., intake.Receipt]) -> Response:
-    """Reads a body, has it accepted, and answers with the receipt."""
     kind, encoding = check_media(request, MEDIA_TYPES, ENCODINGS)
-    gate: Gate = request.app.state.gate
+    state = request.app.state
+    gate: Gate = state.gate
+    now_us = clock_of(request)
     async with gate.body(request) as body:
-        receipt = await gate.run(partial(accept, body, kind, encoding))
-    return _answer(receipt)
+        store = partial(intake.accept_incidents, state.database, state.settings)
+        return _answer(await gate.run(partial(store, body, kind, encoding, now_us)))
 
 
 def _answer(receipt: intake.Receipt) -> Response:
