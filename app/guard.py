@@ -4,13 +4,14 @@ First the key (401) and its scope (403), then unknown query parameters (400), me
 encoding (415) and size (413); only then does the framework look at parameters and body.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from fastapi import Request, params
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -125,15 +126,27 @@ def check_media(
     return kind, encoding
 
 
-async def chunks_of(request: Request, max_bytes: int = MAX_BODY_BYTES) -> AsyncIterator[bytes]:
-    """The body as it comes in. Raises TooLarge before more than `max_bytes` are taken."""
+async def body_of(
+    request: Request, hold: Callable[[int], None], max_bytes: int = MAX_BODY_BYTES
+) -> bytes:
+    """The body, each part reported to `hold` [bytes] before it is kept.
+
+    Raises TooLarge before more than `max_bytes` are taken, and what `hold` raises.
+    """
     _check_declared(request, max_bytes)
-    taken = 0
-    async for chunk in request.stream():
-        taken += len(chunk)
+    parts: list[bytes] = []
+    taken, more = 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part, more = message.get("body", b""), message.get("more_body", False)
+        taken += len(part)
         if taken > max_bytes:
             raise _too_large(max_bytes)
-        yield chunk
+        hold(len(part))
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _capped(request: Request) -> Receive:

@@ -1,10 +1,9 @@
 """Batches of pings and incidents in; a receipt out once they are on disk."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import msgspec
@@ -15,7 +14,7 @@ from starlette.responses import Response
 from app import intake
 from app.deps import clock_of, needs
 from app.errors import TooBusy
-from app.guard import MAX_BODY_BYTES, MIB, DirectRoute, check_media, chunks_of
+from app.guard import MAX_BODY_BYTES, MIB, DirectRoute, body_of, check_media
 from app.intake.queue import Queue
 from app.problems import problem, problems
 from app.schemas import Receipt
@@ -64,22 +63,12 @@ class Gate:
         self._turns = anyio.Semaphore(at_once)
         self._threads = anyio.CapacityLimiter(at_once)
         self._wait_s = wait_s
-        self._waiting_bytes = waiting_bytes
-        self._held_bytes = 0
+        self.waiting_bytes = waiting_bytes
+        self.held_bytes = 0
 
-    @asynccontextmanager
-    async def body(self, request: Request) -> AsyncIterator[bytes]:
-        """The body of a request, counted as long as it is needed. Raises TooLarge, TooBusy."""
-        chunks: list[bytes] = []
-        try:
-            async for chunk in chunks_of(request):
-                if self._held_bytes + len(chunk) > self._waiting_bytes:
-                    raise TooBusy("too many batches at once; send this one again in a second")
-                self._held_bytes += len(chunk)
-                chunks.append(chunk)
-            yield b"".join(chunks)
-        finally:
-            self._held_bytes -= sum(map(len, chunks))
+    def room(self) -> "Room":
+        """Room for one body, to be given back at the end of a `with`."""
+        return Room(self)
 
     async def run(self, work: Callable[[], intake.Receipt]) -> intake.Receipt:
         """What the work returns, done in a thread when its turn has come. Raises TooBusy."""
@@ -93,6 +82,27 @@ class Gate:
             self._turns.release()
 
 
+class Room:
+    """What one body takes of the gate's memory."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.held_bytes -= self._size
+
+    def take(self, size: int) -> None:
+        """Counts bytes that are kept from now on. Raises TooBusy where there is no room."""
+        if self._gate.held_bytes + size > self._gate.waiting_bytes:
+            raise TooBusy("too many batches at once; send this one again in a second")
+        self._gate.held_bytes += size
+        self._size += size
+
+
 @router.post(
     "/pings",
     summary="Position messages of units",
@@ -104,7 +114,8 @@ async def add_pings(request: Request) -> Response:
     kind, encoding = check_media(request, MEDIA_TYPES, ENCODINGS)
     gate: Gate = request.app.state.gate
     queue: Queue = request.app.state.queue
-    async with gate.body(request) as body:
+    with gate.room() as room:
+        body = await body_of(request, room.take)
         call = intake.Call(partial(intake.decoded_pings, body, kind, encoding))
         size = len(body) if encoding in PLAIN else max(len(body), INFLATES_TO)
         return _answer(await queue.put(call, size, clock_of(request)))
@@ -122,7 +133,8 @@ async def add_incidents(request: Request) -> Response:
     state = request.app.state
     gate: Gate = state.gate
     now_us = clock_of(request)
-    async with gate.body(request) as body:
+    with gate.room() as room:
+        body = await body_of(request, room.take)
         store = partial(intake.accept_incidents, state.database, state.settings)
         return _answer(await gate.run(partial(store, body, kind, encoding, now_us)))
 
