@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
@@ -41,6 +42,7 @@ Pings of patrol cars and recorded incidents come in; zones for focus patrol, by 
 come out. A key travels as `Authorization: Bearer KEY`, `X-API-Key: KEY`, the password of HTTP
 Basic, or `?api_key=KEY`. Every error is `application/problem+json` (RFC 9457)."""
 GRACE_S = 8  # for answers under way; what is not answered then was not acknowledged
+REST = 9  # seconds of rest for each of derivation
 LAST_S = 13.0  # after a signal, whatever still hangs
 
 STEPS: tuple[structlog.typing.Processor, ...] = (
@@ -120,8 +122,12 @@ def _settle_memory() -> None:
 
 
 async def _keep_deriving(database: Database, settings: Settings) -> None:
-    """Derives dwell from what comes in, again and again; a plan then finds little left to do."""
+    """Derives dwell from what comes in, again and again; a plan then finds little left to do.
+
+    It rests nine times as long as it took, so that intake keeps the machine under load.
+    """
     while True:
+        began = time.monotonic()
         try:
             # Left alone at the end: a block of work is stored whole or not at all.
             await to_thread.run_sync(
@@ -131,7 +137,8 @@ async def _keep_deriving(database: Database, settings: Settings) -> None:
             log.warning("derivation waits", reason=str(away))
         except Exception:
             log.exception("derivation failed")
-        await anyio.sleep(settings.derive_every_s)
+        took_s = time.monotonic() - began
+        await anyio.sleep(max(settings.derive_every_s, REST * took_s))
 
 
 class _Service(FastAPI):
