@@ -94,6 +94,11 @@ class Express:
             for method in route.methods or ()
         }
 
+    @property
+    def calls(self) -> frozenset[tuple[str, str]]:
+        """Method and path of each call that it answers."""
+        return frozenset(self._handlers)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one call; foreseen failures are problems, as everywhere."""
         direct = scope["type"] == "http" and not scope.get("root_path")

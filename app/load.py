@@ -52,7 +52,8 @@ def load_pings(
 
     def keep(batch: Batch[Any]) -> Receipt:
         with database.write() as c:
-            return keep_pings(c, batch, settings.register_units)[0]
+            left, new = keep_pings(c, batch, settings.register_units)
+        return left.receipts(new)[0]
 
     pieces = (_piece(r, files.pings_of_rows(r, source.layout), limits) for r in source.rows)
     return _kept(pieces, keep, progress)

@@ -30,9 +30,11 @@ from app.guard import Express
 from app.intake import accept_pings
 from app.intake.decode import PingItem, ping_columns
 from app.intake.queue import Queue
+from app.metrics import Metrics
 from app.middleware import Outermost
 from app.problems import handle_errors
 from app.routers import districts, docs, health, intake, pages, plans, shifts, units
+from app.routers.metrics import router_of
 from app.settings import Settings
 
 VERSION = importlib.metadata.version("focus-patrol")
@@ -64,9 +66,10 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             if settings.derive_every_s:
-                tasks.start_soon(_keep_deriving, app.state.database, settings)
+                tasks.start_soon(_keep_deriving, app)
             yield
             tasks.cancel_scope.cancel()
+        app.state.queue.close()
         app.state.database.close()
 
     app = _Service(
@@ -82,11 +85,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.database = Database(settings)
     app.state.keyring = Keyring(app.state.database)
+    app.state.metrics = metrics = Metrics()
     app.state.gate = intake.Gate()
-    app.state.queue = Queue(partial(accept_pings, app.state.database, settings))
+    app.state.queue = Queue(partial(accept_pings, app.state.database, settings), metrics)
+    metrics.waiting.set_function(lambda: len(app.state.queue))
+    metrics.waiting_bytes.set_function(lambda: app.state.gate.held_bytes)
     handle_errors(app)
     for module in (pages, health, docs, intake, districts, shifts, units, plans):
         app.include_router(module.router)
+    app.include_router(router_of(settings.open_metrics))
     return app
 
 
@@ -121,11 +128,12 @@ def _settle_memory() -> None:
     gc.freeze()
 
 
-async def _keep_deriving(database: Database, settings: Settings) -> None:
+async def _keep_deriving(app: FastAPI) -> None:
     """Derives dwell from what comes in, again and again; a plan then finds little left to do.
 
     It rests nine times as long as it took, so that intake keeps the machine under load.
     """
+    database, settings = app.state.database, app.state.settings
     while True:
         began = time.monotonic()
         try:
@@ -138,6 +146,7 @@ async def _keep_deriving(database: Database, settings: Settings) -> None:
         except Exception:
             log.exception("derivation failed")
         took_s = time.monotonic() - began
+        app.state.metrics.derive_s.observe(took_s)
         await anyio.sleep(max(settings.derive_every_s, REST * took_s))
 
 
@@ -146,7 +155,8 @@ class _Service(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Ours around the framework's."""
-        return Outermost(Express(super().build_middleware_stack(), intake.router.routes))
+        express = Express(super().build_middleware_stack(), intake.router.routes)
+        return Outermost(express, self.state.metrics, express.calls)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One call, without the framework's telemetry, whose switch costs more than our guard."""

@@ -7,11 +7,13 @@ import itertools
 import re
 import secrets
 import time
+from collections.abc import Collection
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.metrics import Metrics
 from app.problems import problem
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -30,8 +32,14 @@ RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADER
 class Outermost:
     """Wraps the application; answers 500 with a problem where a defect shows."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, calls: Collection[tuple[str, str]] = ()
+    ) -> None:
+        """`calls`: those, by method and path, whose seconds are counted apart from all others."""
         self.app = app
+        self._answers = metrics.answers
+        self._other_s = metrics.answer_s.labels("other")
+        self._answer_s = {call: metrics.answer_s.labels(" ".join(call)) for call in calls}
         self._log = structlog.get_logger().bind()  # once: it is looked up anew for every line else
         self._process = secrets.token_hex(8)
         self._count = itertools.count()
@@ -56,12 +64,16 @@ class Outermost:
                 said = problem(500, "this is a defect of the service; its log has the details")
                 await said(scope, receive, answer.send)
         finally:
+            took_s = time.perf_counter() - began
+            self._answers.labels(answer.status).inc()
+            call = (scope["method"], scope["path"])
+            self._answer_s.get(call, self._other_s).observe(took_s)
             self._log.info(
                 "request",
                 method=scope["method"],
                 path=scope["path"],
                 status=answer.status,
-                ms=round((time.perf_counter() - began) * 1000, 1),
+                ms=round(took_s * 1000, 1),
             )
 
     def _request_id(self, scope: Scope) -> str:

@@ -8,6 +8,7 @@ checked (`app.checks`), good rows are stored in one durable write and the rest i
 from app.intake.accept import (
     Batch,
     Call,
+    Done,
     accept_incidents,
     accept_pings,
     batch_of,
@@ -26,6 +27,7 @@ __all__ = [
     "MAX_ITEMS",
     "Batch",
     "Call",
+    "Done",
     "ItemError",
     "Receipt",
     "Refused",

@@ -1,5 +1,7 @@
 """From a body to facts on disk and a receipt: decode, check, store, answer."""
 
+import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -12,7 +14,7 @@ from sqlalchemy import Connection
 from app.checks import UNKNOWN_UNIT, C, Flaw, Limits, checked
 from app.db import Database
 from app.errors import DatabaseAway
-from app.facts import IncidentColumns, Ints, Mask, PingColumns
+from app.facts import Floats, IncidentColumns, Ints, Mask, PingColumns
 from app.geo.dwell import REACH_US
 from app.geo.fixes import Pings
 from app.geo.grid import cells_at
@@ -29,6 +31,7 @@ from app.intake.decode import (
 )
 from app.intake.receipt import MAX_ERRORS, Receipt, Refused
 from app.settings import Settings
+from app.shifts import SECOND_US
 from app.store.incidents import IncidentRows, add_incidents
 from app.store.pings import add_pings
 from app.store.units import unit_numbers
@@ -41,7 +44,8 @@ class Batch(Generic[C]):
     """Rows of one call or several that passed every check, and what each call had refused.
 
     `columns` (n rows): call after call. `call` (n,) int64: which call each row came with, `index`
-    (n,) int64: where it stood in it. `received`, `refused`: of each call.
+    (n,) int64: where it stood in it. `received`, `refused`: of each call. `codes`: how often items
+    of all were refused for what.
     """
 
     columns: C
@@ -49,6 +53,7 @@ class Batch(Generic[C]):
     index: Ints
     received: tuple[int, ...]
     refused: tuple[Refused, ...]
+    codes: Counter[str]
 
     def receipts(self, new: Mask) -> list[Receipt]:
         """What each call is told, once the rows are stored and `new` (n,) says which were new."""
@@ -58,17 +63,20 @@ class Batch(Generic[C]):
             for refused, received, count in zip(self.refused, self.received, accepted, strict=True)
         ]
 
-    def without(self, rows: Mask, flaw_of: Callable[[int], Flaw]) -> "Batch[C]":
-        """The batch with some rows (n,) refused, each for its flaw."""
-        refused = list(self.refused)
-        bad = np.flatnonzero(rows)
-        of_each = np.split(bad, np.flatnonzero(np.diff(self.call[bad])) + 1)
-        for mine in of_each if len(bad) else ():
+    def without(self, flaw: Ints, flaws: Sequence[Flaw]) -> "Batch[C]":
+        """The batch without the rows that have a flaw: `flaw` (n,) indexes `flaws`, or is -1."""
+        refused, codes = list(self.refused), self.codes.copy()
+        bad = np.flatnonzero(flaw >= 0)
+        of_each_call = np.split(bad, np.flatnonzero(np.diff(self.call[bad])) + 1)
+        for mine in of_each_call if len(bad) else ():
             number = int(self.call[mine[0]])
-            first = ((int(self.index[k]), flaw_of(k)) for k in mine[:MAX_ERRORS].tolist())
+            first = ((int(self.index[k]), flaws[int(flaw[k])]) for k in mine[:MAX_ERRORS])
             refused[number] = refused[number].plus(first, len(mine))
-        columns = self.columns.take(~rows)
-        return Batch(columns, self.call[~rows], self.index[~rows], self.received, tuple(refused))
+        for k, count in zip(*np.unique(flaw[bad], return_counts=True), strict=True):
+            codes[flaws[int(k)].code] += int(count)
+        good = flaw < 0
+        columns, call, index = self.columns.take(good), self.call[good], self.index[good]
+        return Batch(columns, call, index, self.received, tuple(refused), codes)
 
 
 def batch_of(
@@ -85,31 +93,40 @@ def batch_of(
     `index` (n,) ascending: where each row stood among the `received`. `found` and `flaws`: what
     is known to be malformed already, as `checked` takes it.
     """
-    refused = (Refused().plus(broken, len(broken)),)
-    batch = Batch(columns, np.zeros(len(columns), np.int64), index, (received,), refused)
-    return _checked(batch, limits, found, flaws)
+    one = np.zeros(len(columns), np.int64)
+    return _checked(_unchecked(columns, one, index, [received], [broken]), limits, found, flaws)
 
 
 def batch_of_calls(calls: Sequence[Decoded[T]], columns: C, limits: Limits) -> Batch[C]:
     """The columns of several calls, one after another, checked in one go."""
     sizes = [len(call.items) for call in calls]
-    batch = Batch(
+    batch = _unchecked(
         columns,
         np.repeat(np.arange(len(calls)), sizes),
         np.concatenate([np.empty(0, np.int64), *(call.index for call in calls)]),
-        tuple(call.received for call in calls),
-        tuple(Refused().plus(call.broken, len(call.broken)) for call in calls),
+        [call.received for call in calls],
+        [call.broken for call in calls],
     )
     return _checked(batch, limits)
+
+
+def _unchecked(
+    columns: C,
+    call: Ints,
+    index: Ints,
+    received: Sequence[int],
+    broken: Sequence[Sequence[tuple[int, Flaw]]],
+) -> Batch[C]:
+    refused = tuple(Refused().plus(items, len(items)) for items in broken)
+    codes = Counter(flaw.code for items in broken for _, flaw in items)
+    return Batch(columns, call, index, tuple(received), refused, codes)
 
 
 def _checked(
     batch: Batch[C], limits: Limits, found: Ints | None = None, flaws: Sequence[Flaw] = ()
 ) -> Batch[C]:
     result = checked(batch.columns, limits, found, flaws)
-    if result.good.all():
-        return batch
-    return batch.without(~result.good, lambda k: result.flaws[int(result.flaw[k])])
+    return batch if result.good.all() else batch.without(result.flaw, result.flaws)
 
 
 def decoded_pings(body: bytes, media_type: str | None, encoding: str | None) -> Decoded[PingItem]:
@@ -139,25 +156,27 @@ def keep_pings(
     batch: Batch[PingColumns],
     register: bool,
     only_units: Mapping[int, Collection[str]] = NO_LIMITS,
-) -> list[Receipt]:
-    """Stores the good pings of a batch; the receipts hold once the connection has committed.
+) -> tuple[Batch[PingColumns], Mask]:
+    """Stores the good pings of a batch: what is left of it, and which rows (n,) were new.
+
+    Its receipts hold once the connection has committed.
 
     `register` adds units that are not known yet; otherwise their pings are refused as
     unknown_unit, and so are those of units other than `only_units` of a call that has such.
     """
-    names = np.array(batch.columns.unit_id.names, dtype=np.object_)
-    code = batch.columns.unit_id.code
+    names, code = batch.columns.unit_id.names, batch.columns.unit_id.code
     allowed = np.ones(len(code), dtype=np.bool_)
     for number, mine in only_units.items():
-        allowed[batch.call == number] &= np.isin(names, list(mine))[code[batch.call == number]]
-    used = names[np.unique(code[allowed])].tolist()
+        rows = batch.call == number
+        allowed[rows] = np.array([name in mine for name in names], dtype=np.bool_)[code[rows]]
+    used = [names[k] for k in np.unique(code[allowed]).tolist()]
     numbers = unit_numbers(c, used, register) if used else {}
     unit = np.array([numbers.get(name, -1) for name in names] or [-1])[code]
     unit[~allowed] = -1
     if not (unit >= 0).all():
-        batch = batch.without(unit < 0, lambda k: _stranger(str(names[code[k]])))
-    pings = pings_of_columns(batch.columns, unit[unit >= 0])
-    return batch.receipts(add_pings(c, pings, REACH_US))
+        batch = batch.without(np.where(unit < 0, code, -1), [_stranger(name) for name in names])
+    new = add_pings(c, pings_of_columns(batch.columns, unit[unit >= 0]), REACH_US)
+    return batch, new
 
 
 def keep_incidents(c: Connection, batch: Batch[IncidentColumns], resolution: int) -> Receipt:
@@ -180,14 +199,28 @@ class Call:
     only_units: Collection[str] | None = None
 
 
+@dataclass(frozen=True)
+class Done:
+    """What became of some calls, each in its place.
+
+    `outcomes`: a receipt, all of whose good pings are on disk; or why nothing of this call was
+    stored: BadInput, TooLarge or WrongMedia where it cannot be taken as a whole, another exception
+    for a defect. Of all together: `codes`, what items were refused for and how often; `lag_s`
+    (n,), how late the new pings came; `write_s`, how long it took to store and flush them.
+    """
+
+    outcomes: list[Receipt | Exception]
+    codes: Counter[str]
+    lag_s: Floats
+    write_s: float
+
+
 def accept_pings(
     database: Database, settings: Settings, calls: Sequence[Call], now_us: int
-) -> list[Receipt | Exception]:
-    """The outcome of each call, as if they came one after another, in one durable write.
+) -> Done:
+    """What became of each call, as if they came one after another, in one durable write.
 
-    A receipt, all of whose good pings are on disk; or why nothing of this call was stored:
-    BadInput, TooLarge or WrongMedia where it cannot be taken as a whole, another exception for a
-    defect. Raises DatabaseAway; nothing of any call was stored then.
+    Raises DatabaseAway; nothing of any call was stored then.
     """
     try:
         return _accept_together(database, settings, calls, now_us)
@@ -195,27 +228,33 @@ def accept_pings(
         raise
     except Exception as defect:
         if len(calls) == 1:
-            return [defect]
-        alone = (accept_pings(database, settings, [call], now_us) for call in calls)
-        return [outcome for outcomes in alone for outcome in outcomes]
+            return Done([defect], Counter(), np.empty(0), 0.0)
+        alone = [accept_pings(database, settings, [call], now_us) for call in calls]
+        return Done(
+            [outcome for done in alone for outcome in done.outcomes],
+            sum((done.codes for done in alone), Counter[str]()),
+            np.concatenate([done.lag_s for done in alone]),
+            sum(done.write_s for done in alone),
+        )
 
 
 def _accept_together(
     database: Database, settings: Settings, calls: Sequence[Call], now_us: int
-) -> list[Receipt | Exception]:
+) -> Done:
     read = [_decoded(call) for call in calls]
-    good = [k for k, found in enumerate(read) if isinstance(found, Decoded)]
-    limits = Limits(now_us, settings.retention_days)
-    batch = read_pings([found for found in read if isinstance(found, Decoded)], limits)
-    only = {k: calls[j].only_units for k, j in enumerate(good)}
-    limited = {k: units for k, units in only.items() if units is not None}
+    good = {k: found for k, found in enumerate(read) if isinstance(found, Decoded)}
+    batch = read_pings([*good.values()], Limits(now_us, settings.retention_days))
+    new = np.empty(0, dtype=np.bool_)
+    only = {n: calls[k].only_units for n, k in enumerate(good)}
+    limited = {n: units for n, units in only.items() if units is not None}
+    began = time.perf_counter()
     if len(batch.columns):
         with database.write() as c:
-            receipts = keep_pings(c, batch, settings.register_units, limited)
-    else:
-        receipts = batch.receipts(np.empty(0, np.bool_))
-    outcome = dict(zip(good, receipts, strict=True))
-    return [found if isinstance(found, Exception) else outcome[k] for k, found in enumerate(read)]
+            batch, new = keep_pings(c, batch, settings.register_units, limited)
+    write_s = time.perf_counter() - began
+    receipt = dict(zip(good, batch.receipts(new), strict=True))
+    outcomes = [f if isinstance(f, Exception) else receipt[k] for k, f in enumerate(read)]
+    return Done(outcomes, batch.codes, (now_us - batch.columns.time_us[new]) / SECOND_US, write_s)
 
 
 def accept_incidents(

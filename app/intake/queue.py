@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from app.errors import DatabaseAway, TooBusy
-from app.intake.accept import Call
+from app.intake.accept import Call, Done
 from app.intake.receipt import Receipt
+from app.metrics import Metrics
 
 GATHER_S = 0.001  # how long the first call of a group waits for others, where none is written
 GROUP_BYTES = 4 << 20  # of bodies in a group: some 40,000 pings; more would only wait together
@@ -24,7 +25,7 @@ WAITING_CALLS = 8_192  # each some 4 KB beside its body; the bodies are counted 
 WAIT_S = 4.0  # for a turn; with the database's own 5 s a caller knows within 10 s
 
 Outcome = Receipt | Exception
-Accept = Callable[[Sequence[Call], int], list[Outcome]]
+Accept = Callable[[Sequence[Call], int], Done]
 
 
 class Waiting(NamedTuple):
@@ -40,9 +41,12 @@ class Waiting(NamedTuple):
 class Queue:
     """Takes calls from one event loop; gives each its receipt once its pings are on disk."""
 
-    def __init__(self, accept: Accept, waiting_calls: int = WAITING_CALLS) -> None:
+    def __init__(
+        self, accept: Accept, metrics: Metrics, waiting_calls: int = WAITING_CALLS
+    ) -> None:
         """`accept` writes a group at an instant; it runs in a thread of its own."""
         self._accept = accept
+        self._metrics = metrics
         self._most = waiting_calls
         self._waiting: deque[Waiting] = deque()
         self._thread = ThreadPoolExecutor(1, "intake")
@@ -64,6 +68,9 @@ class Queue:
             self._under_way = True
             loop.call_later(GATHER_S, self._write)
         return await answer
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     def close(self) -> None:
         """Ends the thread once what it is given is written."""
@@ -95,20 +102,35 @@ class Queue:
                 group.append(each)
         return group
 
-    def _answer(self, group: list[Waiting], work: asyncio.Future[list[Outcome]]) -> None:
+    def _answer(self, group: list[Waiting], work: asyncio.Future[Done]) -> None:
         """Tells each call its outcome, and sends the next group."""
         error = work.exception()
         self._away = error if isinstance(error, DatabaseAway) else None
         if isinstance(error, Exception):
             # Who waited behind a database that is away has waited as long, and would again.
-            late = list(self._waiting) if self._away else []
-            self._waiting.clear() if self._away else None
-            for each in (*group, *late):
+            for each in (*group, *(self._waiting if self._away else ())):
                 _settle(each, error)
+            if self._away:
+                self._waiting.clear()
         else:
-            for each, outcome in zip(group, work.result(), strict=True):
+            for each, outcome in zip(group, work.result().outcomes, strict=True):
                 _settle(each, outcome)
+            self._count(work.result())
         self._write()
+
+    def _count(self, done: Done) -> None:
+        receipts = [outcome for outcome in done.outcomes if isinstance(outcome, Receipt)]
+        self._metrics.count(
+            "pings",
+            accepted=sum(receipt.accepted for receipt in receipts),
+            duplicate=sum(receipt.duplicate for receipt in receipts),
+            rejected=sum(receipt.rejected for receipt in receipts),
+        )
+        for code, count in done.codes.items():
+            self._metrics.refused.labels(code).inc(count)
+        self._metrics.lag_s.observe(done.lag_s)
+        self._metrics.group_calls.observe(len(done.outcomes))
+        self._metrics.write_s.observe(done.write_s)
 
 
 def _settle(waiting: Waiting, outcome: Outcome) -> None:

@@ -136,7 +136,9 @@ async def add_incidents(request: Request) -> Response:
     with gate.room() as room:
         body = await body_of(request, room.take)
         store = partial(intake.accept_incidents, state.database, state.settings)
-        return _answer(await gate.run(partial(store, body, kind, encoding, now_us)))
+        receipt = await gate.run(partial(store, body, kind, encoding, now_us))
+    state.metrics.count("incidents", receipt.accepted, receipt.duplicate, receipt.rejected)
+    return _answer(receipt)
 
 
 def _answer(receipt: intake.Receipt) -> Response:

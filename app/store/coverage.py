@@ -64,14 +64,11 @@ def mark_dirty(c: Connection, unit: Ints, hour: Ints) -> None:
     """Marks hours, distinct pairs, to be derived again. The caller has locked the units."""
     if len(unit) == 0:
         return
-    keys = {"hour": hour, "unit": unit}
-    mark = secrets.randbits(62)
-    end = f"ON CONFLICT (hour, unit) DO UPDATE SET mark = {mark}"
+    rows = {"hour": hour, "unit": unit, "mark": np.full(len(unit), secrets.randbits(62))}
     into = f"INSERT INTO {dirty_hours.name} (hour, unit, mark)"
-    if columns.is_postgres(c):
-        columns.many(c, f"{into} SELECT hour, unit, {mark} FROM {columns.unnest(keys)} {end}", keys)
-    else:
-        columns.many(c, f"{into} VALUES (?, ?, {mark}) {end}", keys)
+    new = f"SELECT * FROM {columns.unnest(rows)}" if columns.is_postgres(c) else "VALUES (?, ?, ?)"
+    end = "ON CONFLICT (hour, unit) DO UPDATE SET mark = excluded.mark"
+    columns.many(c, f"{into} {new} {end}", rows)
 
 
 def dirty(c: Connection, from_hour: int | None = None, to_hour: int | None = None) -> DirtyHours:

@@ -47,8 +47,9 @@ def add_pings(c: Connection, pings: Pings, reach_us: int = 0) -> Mask:
     changed, new = (_write_postgres if columns.is_postgres(c) else _write_sqlite)(c, batch)
     if changed.any():
         written = batch.take(changed)
-        mark_dirty(c, *_hours(written, reach_us))
-        move_units(c, _newest(written))
+        with columns.together(c):
+            mark_dirty(c, *_hours(written, reach_us))
+            move_units(c, _newest(written))
     result[came[new]] = True
     return result
 

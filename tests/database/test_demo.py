@@ -64,7 +64,7 @@ def test_what_goes_over_http_is_what_was_loaded(loaded: tuple[Settings, Database
     known = reports.pings.take(reports.sent_us <= NOW_US).take(slice(-BATCH, None))
     body = json.dumps(ping_items(TOWN, known)).encode()
     call = intake.Call(partial(intake.decoded_pings, body, None, None))
-    (receipt,) = intake.accept_pings(database, settings, [call], NOW_US)
+    (receipt,) = intake.accept_pings(database, settings, [call], NOW_US).outcomes
     assert isinstance(receipt, intake.Receipt)
     assert (receipt.received, receipt.duplicate) == (BATCH, BATCH)
     records = simulate.incidents(TOWN, FROM_US, NOW_US)

@@ -41,7 +41,7 @@ def call(items: Any, only_units: set[str] | None = None) -> Call:
 def send(
     database: Database, settings: Settings, items: Any, only_units: set[str] | None = None
 ) -> Receipt:
-    (receipt,) = accept_pings(database, settings, [call(items, only_units)], NOW_US)
+    (receipt,) = accept_pings(database, settings, [call(items, only_units)], NOW_US).outcomes
     assert isinstance(receipt, Receipt)
     return receipt
 
