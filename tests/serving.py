@@ -21,6 +21,8 @@ from app.db import Database
 from app.keys import add_key
 from app.settings import Settings
 
+ROOT = Path(__file__).parents[1]
+START = "from app.cli import main; main()"
 START_S = 30
 END_S = 15
 Identity = tuple[str, int]  # call sign and second of a ping
@@ -34,6 +36,7 @@ class Process:
     port: int
     key: str
     log: Path
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
 
     @property
     def address(self) -> str:
@@ -44,8 +47,7 @@ class Process:
         return {"X-API-Key": self.key}
 
     def post(self, items: Any, path: str = "/v1/pings", **kwargs: Any) -> httpx.Response:
-        url = f"{self.address}{path}"
-        return httpx.post(url, json=items, headers=self.headers, timeout=30, **kwargs)
+        return self.client.post(f"{self.address}{path}", json=items, headers=self.headers, **kwargs)
 
     def kill(self) -> None:
         """As `kill -9` would."""
@@ -59,17 +61,21 @@ def serving(settings: Settings, folder: Path, key: str | None = None) -> Iterato
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = str(Path(sys.executable).with_name("focus-patrol"))
     own = {f"FOCUS_PATROL_{k.upper()}": str(v) for k, v in settings.model_dump().items()}
     with (folder / "log").open("ab") as log:
         running = subprocess.Popen(
-            [program, "serve", "--port", str(port)], env=os.environ | own, stdout=log, stderr=log
+            [sys.executable, "-c", START, "serve", "--port", str(port)],
+            cwd=ROOT,  # this checkout's service, whichever is installed
+            env=os.environ | own,
+            stdout=log,
+            stderr=log,
         )
     made = Process(running, port, key or new_key(settings), folder / "log")
     try:
         wait_until_ready(made)
         yield made
     finally:
+        made.client.close()
         running.kill()
         running.wait()
 
