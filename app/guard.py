@@ -30,6 +30,7 @@ class GuardedRoute(APIRoute):
     """A route that checks key, scope, parameters, media type and size before it reads anything."""
 
     media_types: frozenset[str] = frozenset({"application/json", "application/geo+json"})
+    any_query = False  # whether query parameters that are not known are let be
 
     def get_route_handler(self) -> Handler:
         """The framework's handler behind the guard."""
@@ -54,7 +55,8 @@ class GuardedRoute(APIRoute):
         async def check(request: Request) -> None:
             if scope is not None:
                 request.state.caller = await authorize(request, scope)
-            _refuse_unknown(request, known)
+            if not self.any_query:
+                _refuse_unknown(request, known)
 
         return check
 
@@ -112,6 +114,12 @@ class Express:
         except FocusPatrolError as error:
             answer = of_error(error, request)
         await answer(scope, receive, send)
+
+
+class TolerantRoute(DirectRoute):
+    """A route of somebody else's protocol, whose parameters are more than we know."""
+
+    any_query = True
 
 
 def check_media(

@@ -6,10 +6,12 @@ import importlib.metadata
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -22,9 +24,11 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import coverage
+from app import coverage, retention
+from app.aliases import Aliases
+from app.clocks import Clocks
 from app.db import Database
-from app.deps import Keyring
+from app.deps import Keyring, now_us
 from app.errors import DatabaseAway
 from app.guard import Express
 from app.intake import accept_pings
@@ -33,7 +37,7 @@ from app.intake.queue import Queue
 from app.metrics import Metrics
 from app.middleware import Outermost
 from app.problems import handle_errors
-from app.routers import districts, docs, health, intake, pages, plans, shifts, units
+from app.routers import districts, docs, feeds, health, intake, pages, plans, shifts, units
 from app.routers.metrics import router_of
 from app.settings import Settings
 
@@ -45,6 +49,7 @@ come out. A key travels as `Authorization: Bearer KEY`, `X-API-Key: KEY`, the pa
 Basic, or `?api_key=KEY`. Every error is `application/problem+json` (RFC 9457)."""
 GRACE_S = 8  # for answers under way; what is not answered then was not acknowledged
 REST = 9  # seconds of rest for each of derivation
+CLOCKS_EVERY_S = 15.0
 LAST_S = 13.0  # after a signal, whatever still hangs
 
 STEPS: tuple[structlog.typing.Processor, ...] = (
@@ -67,6 +72,9 @@ def create_app(settings: Settings) -> FastAPI:
         async with anyio.create_task_group() as tasks:
             if settings.derive_every_s:
                 tasks.start_soon(_keep_deriving, app)
+            if settings.retain_every_s:
+                tasks.start_soon(_keep_retaining, app.state.database, settings)
+            tasks.start_soon(_keep_clocks, app.state.clocks, app.state.database)
             yield
             tasks.cancel_scope.cancel()
         app.state.queue.close()
@@ -87,18 +95,31 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.keyring = Keyring(app.state.database)
     app.state.metrics = metrics = Metrics()
     app.state.gate = intake.Gate()
-    app.state.queue = Queue(partial(accept_pings, app.state.database, settings), metrics)
+    app.state.aliases = Aliases(app.state.database)
+    app.state.clocks = Clocks()
+    accept = partial(accept_pings, app.state.database, settings, clocks=app.state.clocks)
+    app.state.queue = Queue(accept, metrics)
     metrics.waiting.set_function(lambda: len(app.state.queue))
     metrics.waiting_bytes.set_function(lambda: app.state.gate.held_bytes)
     handle_errors(app)
     for module in (pages, health, docs, intake, districts, shifts, units, plans):
         app.include_router(module.router)
+    app.include_router(feeds.router)
+    app.include_router(feeds.tolerant)
     app.include_router(router_of(settings.open_metrics))
     return app
 
 
-def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serves until SIGTERM or SIGINT, and is gone at most 15 s after."""
+def serve(
+    settings: Settings,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    sockets: list[socket.socket] | None = None,
+) -> None:
+    """Serves until SIGTERM or SIGINT, and is gone at most 15 s after.
+
+    `sockets`: where to listen, if somebody else has opened that already.
+    """
     app = create_app(settings)
     _join_logs(settings)
     config = uvicorn.Config(
@@ -114,7 +135,7 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None
         # The server raises the signal again when it is done; to be told to stop is no failure.
         signal.signal(number, lambda *_: sys.exit(0))
     _settle_memory()
-    _Server(config).run()
+    _Server(config).run(sockets)
 
 
 def _settle_memory() -> None:
@@ -150,12 +171,41 @@ async def _keep_deriving(app: FastAPI) -> None:
         await anyio.sleep(max(settings.derive_every_s, REST * took_s))
 
 
+async def _keep_retaining(database: Database, settings: Settings) -> None:
+    """Deletes pings by age and makes the days to come, again and again, at first at once."""
+    while True:
+        try:
+            done = await to_thread.run_sync(
+                retention.retain, database, settings, now_us(), abandon_on_cancel=True
+            )
+            if done and (done.days or done.rows):
+                log.info("retained", **asdict(done))
+        except DatabaseAway as away:
+            log.warning("retention waits", reason=str(away))
+        except Exception:
+            log.exception("retention failed")
+        await anyio.sleep(settings.retain_every_s)
+
+
+async def _keep_clocks(clocks: Clocks, database: Database) -> None:
+    """Takes down now and then how far the clocks of units are off."""
+    while True:
+        await anyio.sleep(CLOCKS_EVERY_S)
+        try:
+            await to_thread.run_sync(clocks.store, database, abandon_on_cancel=True)
+        except DatabaseAway as away:
+            log.warning("clock offsets wait", reason=str(away))
+        except Exception:
+            log.exception("clock offsets failed")
+
+
 class _Service(FastAPI):
     """The framework's application inside our layers, with a document that is true of ours."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """Ours around the framework's."""
-        express = Express(super().build_middleware_stack(), intake.router.routes)
+        direct = (*intake.router.routes, *feeds.router.routes, *feeds.tolerant.routes)
+        express = Express(super().build_middleware_stack(), direct)
         return Outermost(express, self.state.metrics, express.calls)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -62,8 +62,7 @@ def stops_of(points: Floats, time_us: Indices, begin: Indices, parameters: StopP
     Empty for empty input. All chunks advance in lock-step, so that the work is in array
     operations, as many as the longest chunk has fixes.
     """
-    count = len(time_us)
-    chunk_end = np.append(begin[1:], count)
+    chunk_end = np.append(begin, len(time_us))[1:]
     start = _promising(points, time_us, np.repeat(chunk_end, chunk_end - begin), parameters)
     found = [np.empty((2, 0), dtype=np.int64)]
     first, end = start[begin], chunk_end

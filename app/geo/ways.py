@@ -1,12 +1,13 @@
 """What a unit did between two fixes: observed or not, where it stood, and for how long."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.geo.grid import Floats
 from app.geo.lattice import unit_vectors
+from app.geo.order import changes
 from app.geo.stops import StopParameters, Stops, distance_m, means, stops_of
 from app.shifts import HOUR_US, SECOND_US
 
@@ -27,7 +28,7 @@ class WayParameters:
     near_gap_s: float = 900.0
     moving_gap_s: float = 180.0
     fastest_mps: float = 55.0
-    silence_s: float = 1800.0
+    silence_s: float = 1500.0
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,9 @@ class Ways:
 
     `fix` int64, the earlier of the two fixes; `chunk` int64; `total_us` int64, from fix to fix;
     the row's part of it is `low_us` to `high_us`. `seen`: whether it was observed. `over`: whether
-    it leads into another hour, so that its other end counts as measured and not as placed. The
-    unit stands for the first `wait_us` and the last `linger_us` and goes `length_m` in between.
+    it leads into another hour, so that its other end counts as measured and not as placed; `later`:
+    whether the row is the part in that other hour. The unit stands for the first `wait_us` and the
+    last `linger_us` and goes `length_m` in between.
     """
 
     fix: Indices
@@ -77,6 +79,7 @@ class Ways:
     high_us: Indices
     seen: Mask
     over: Mask
+    later: Mask
     wait_us: Indices
     linger_us: Indices
     length_m: Floats
@@ -92,8 +95,7 @@ class Ways:
 def fixes_of(unit: Indices, time_us: Indices, lat: Floats, lon: Floats) -> Fixes:
     """Fixes from kept pings sorted by unit and time, [deg]."""
     hour = time_us // HOUR_US
-    new = np.ones(len(unit), dtype=np.bool_)
-    new[1:] = (unit[1:] != unit[:-1]) | (hour[1:] != hour[:-1])
+    new = changes(unit, hour)
     return Fixes(unit, time_us, unit_vectors(lat, lon), np.cumsum(new) - 1, np.flatnonzero(new))
 
 
@@ -119,8 +121,10 @@ def ways_of(fixes: Fixes, places: Places, parameters: WayParameters) -> Ways:
     )
     total_us = fixes.time_us[fix + 1] - fixes.time_us[fix]
     over = fixes.chunk[fix] != fixes.chunk[fix + 1]
-    length_m = distance_m(places.points, fix, fix + 1)
-    length_m[over] = distance_m(fixes.points, fix[over], fix[over] + 1)
+    length_m = distance_m(fixes.points, fix, fix + 1)
+    # Between two stops of a unit that creeps, the way from mean to mean is too long.
+    placed_m = distance_m(places.points, fix, fix + 1)
+    length_m = np.where(over, length_m, np.minimum(length_m, placed_m))
     total_s = total_us / SECOND_US
     near = (length_m <= parameters.near_m) & (total_s <= parameters.near_gap_s)
     brief = total_s <= parameters.moving_gap_s
@@ -131,7 +135,7 @@ def ways_of(fixes: Fixes, places: Places, parameters: WayParameters) -> Ways:
     wait_us, linger_us = _standing_us(fix, seen & ~over, total_us, length_m, from_stop, to_stop)
     whole = Ways(
         fix, fixes.chunk[fix], total_us, np.zeros_like(fix), total_us, seen, over,
-        wait_us, linger_us, length_m,
+        np.zeros_like(over), wait_us, linger_us, length_m,
     )  # fmt: skip
     return _split_at_hours(whole, fixes)
 
@@ -165,20 +169,14 @@ def _standing_us(
 def _split_at_hours(ways: Ways, fixes: Fixes) -> Ways:
     """Ways over an hour's end as two rows, one in each hour."""
     row = np.repeat(np.arange(len(ways)), 1 + ways.over)
-    second = np.zeros(len(row), dtype=np.bool_)
-    second[1:] = row[1:] == row[:-1]
+    later = ~changes(row)
     split = ways.take(row)
     start_us = fixes.time_us[split.fix]
     end_us = (start_us // HOUR_US + 1) * HOUR_US - start_us
-    return Ways(
-        split.fix,
-        np.where(second, fixes.chunk[split.fix + 1], split.chunk),
-        split.total_us,
-        np.where(second, end_us, 0),
-        np.where(split.over & ~second, end_us, split.total_us),
-        split.seen,
-        split.over,
-        split.wait_us,
-        split.linger_us,
-        split.length_m,
+    return replace(
+        split,
+        chunk=np.where(later, fixes.chunk[split.fix + 1], split.chunk),
+        low_us=np.where(later, end_us, 0),
+        high_us=np.where(split.over & ~later, end_us, split.total_us),
+        later=later,
     )

@@ -19,6 +19,7 @@ from app.intake.accept import (
     read_pings,
 )
 from app.intake.body import MAX_BYTES, MAX_ITEMS
+from app.intake.decode import Decoded, PingItem
 from app.intake.receipt import MAX_ERRORS, ItemError, Receipt, Refused, summed
 
 __all__ = [
@@ -27,8 +28,10 @@ __all__ = [
     "MAX_ITEMS",
     "Batch",
     "Call",
+    "Decoded",
     "Done",
     "ItemError",
+    "PingItem",
     "Receipt",
     "Refused",
     "accept_incidents",

@@ -12,6 +12,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from app.checks import UNKNOWN_UNIT, C, Flaw, Limits, checked
+from app.clocks import Clocks
 from app.db import Database
 from app.errors import DatabaseAway
 from app.facts import Floats, IncidentColumns, Ints, Mask, PingColumns
@@ -216,20 +217,26 @@ class Done:
 
 
 def accept_pings(
-    database: Database, settings: Settings, calls: Sequence[Call], now_us: int
+    database: Database,
+    settings: Settings,
+    calls: Sequence[Call],
+    now_us: int,
+    clocks: Clocks | None = None,
 ) -> Done:
     """What became of each call, as if they came one after another, in one durable write.
+
+    `clocks` hear of what was stored.
 
     Raises DatabaseAway; nothing of any call was stored then.
     """
     try:
-        return _accept_together(database, settings, calls, now_us)
+        return _accept_together(database, settings, calls, now_us, clocks)
     except DatabaseAway:
         raise
     except Exception as defect:
         if len(calls) == 1:
             return Done([defect], Counter(), np.empty(0), 0.0)
-        alone = [accept_pings(database, settings, [call], now_us) for call in calls]
+        alone = [accept_pings(database, settings, [call], now_us, clocks) for call in calls]
         return Done(
             [outcome for done in alone for outcome in done.outcomes],
             sum((done.codes for done in alone), Counter[str]()),
@@ -239,7 +246,11 @@ def accept_pings(
 
 
 def _accept_together(
-    database: Database, settings: Settings, calls: Sequence[Call], now_us: int
+    database: Database,
+    settings: Settings,
+    calls: Sequence[Call],
+    now_us: int,
+    clocks: Clocks | None,
 ) -> Done:
     read = [_decoded(call) for call in calls]
     good = {k: found for k, found in enumerate(read) if isinstance(found, Decoded)}
@@ -251,6 +262,8 @@ def _accept_together(
     if len(batch.columns):
         with database.write() as c:
             batch, new = keep_pings(c, batch, settings.register_units, limited)
+        if clocks is not None:
+            clocks.hear(batch.columns, now_us)
     write_s = time.perf_counter() - began
     receipt = dict(zip(good, batch.receipts(new), strict=True))
     outcomes = [f if isinstance(f, Exception) else receipt[k] for k, f in enumerate(read)]

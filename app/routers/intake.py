@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app import intake
-from app.deps import clock_of, needs
+from app.deps import Caller, clock_of, needs
 from app.errors import TooBusy
 from app.guard import MAX_BODY_BYTES, MIB, DirectRoute, body_of, check_media
 from app.intake.queue import Queue
@@ -110,15 +110,31 @@ class Room:
     openapi_extra=_body("PingItem"),
 )
 async def add_pings(request: Request) -> Response:
-    """Stores pings. Scope `ingest`. Acknowledged means flushed to disk."""
+    """Stores pings. Scope `ingest`. Acknowledged means flushed to disk.
+
+    A key may be limited to some units; pings of others are then `unknown_unit`.
+    """
     kind, encoding = check_media(request, MEDIA_TYPES, ENCODINGS)
+    return _answer(await queued(request, lambda body: intake.decoded_pings(body, kind, encoding)))
+
+
+async def queued(
+    request: Request, decode: Callable[[bytes], intake.Decoded[intake.PingItem]]
+) -> intake.Receipt:
+    """The receipt of a request's pings, written together with those of others.
+
+    `decode` makes them of the body, in another thread. Raises what it raises, TooLarge, TooBusy
+    and DatabaseAway.
+    """
+    caller: Caller = request.state.caller
     gate: Gate = request.app.state.gate
     queue: Queue = request.app.state.queue
+    plain = request.headers.get("content-encoding", "identity").lower() in PLAIN
     with gate.room() as room:
         body = await body_of(request, room.take)
-        call = intake.Call(partial(intake.decoded_pings, body, kind, encoding))
-        size = len(body) if encoding in PLAIN else max(len(body), INFLATES_TO)
-        return _answer(await queue.put(call, size, clock_of(request)))
+        size = len(body) if plain else max(len(body), INFLATES_TO)
+        call = intake.Call(partial(decode, body), caller.units)
+        return await queue.put(call, size, clock_of(request))
 
 
 @router.post(

@@ -15,12 +15,14 @@ from app.instants import FIRST_US, LAST_US
 from app.moments import text_of, texts_of
 from app.problems import problems
 from app.routers.districts import GEOJSON, answer
-from app.schemas import UnitState, When, is_name
+from app.schemas import Name, UnitSettings, UnitState, When, is_name
 from app.settings import Settings
 from app.shifts import HOUR_US, SECOND_US
 from app.store import pings, units
 
 _FEATURE = {"content": {GEOJSON: {"schema": {"$ref": "#/components/schemas/Feature"}}}}
+
+IDLE_SLACK_S = 120  # a report of a parked car may come late by its way and its clock
 
 router = APIRouter(
     prefix="/v1/units",
@@ -39,12 +41,42 @@ router = APIRouter(
 def list_units(database: DatabaseDep, settings: SettingsDep, now_us: NowDep) -> Response:
     """Every unit by call sign, with its last ping and how old that is. Scope `view`.
 
-    A unit that was silent for too long is stale; then its status is unknown.
+    A unit that was silent for too long is stale; then its status is unknown. One that stood when
+    last heard may be silent for as long as its `idle_interval_s`, if that is declared.
     """
     with database.read() as connection:
         found = units.list_units(connection)
     states = [_state(unit, settings, now_us) for unit in found]
     return Response(msgspec.json.encode(states), media_type="application/json")
+
+
+@router.put(
+    "/{id:path}",
+    summary="Register a unit",
+    dependencies=[needs("admin")],
+    response_model=UnitState,
+    responses={
+        200: {"description": "Changed."},
+        201: {"description": "Registered.", "model": UnitState},
+        **problems(413, 415, 422),
+    },
+)
+def put_unit(
+    id: Name,  # noqa: A002  the contract's word
+    body: UnitSettings,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    now_us: NowDep,
+) -> Response:
+    """Registers a unit, or changes what is declared of it. Scope `admin`.
+
+    Needed before the first ping only where units do not register themselves. A member left out is
+    forgotten.
+    """
+    with database.write() as connection:
+        unit, new = units.set_unit(connection, id, body.idle_interval_s)
+    content = msgspec.json.encode(_state(unit, settings, now_us))
+    return Response(content, 201 if new else 200, media_type="application/json")
 
 
 @router.get(
@@ -86,7 +118,7 @@ def get_track(
 def _state(unit: units.Unit, settings: Settings, now_us: int) -> dict[str, Any]:
     """What is known of a unit now; of a stale one the state is unknown, not the last one sent."""
     age_s = None if unit.last_us is None else max(0, now_us - unit.last_us) / SECOND_US
-    stale = age_s is None or age_s > settings.stale_s
+    stale = age_s is None or age_s > _patience_s(unit, settings)
     status = 0 if stale or unit.status is None else max(0, unit.status)
     return {
         "unit_id": unit.unit_id,
@@ -98,4 +130,13 @@ def _state(unit: units.Unit, settings: Settings, now_us: int) -> dict[str, Any]:
         "lon": unit.lon,
         "speed_mps": unit.speed_mps,
         "heading_deg": unit.heading_deg,
+        "idle_interval_s": unit.idle_interval_s,
+        "clock_offset_s": unit.clock_offset_s,
     }
+
+
+def _patience_s(unit: units.Unit, settings: Settings) -> float:
+    """How long a unit may be silent [s]: boxes of parked cars report once in so many minutes."""
+    if unit.idle_interval_s is None or not unit.still:
+        return settings.stale_s
+    return max(settings.stale_s, unit.idle_interval_s + IDLE_SLACK_S)
