@@ -56,7 +56,8 @@ def load_pings(
 
     def keep(batch: Batch[Any]) -> Receipt:
         with database.write() as c:
-            return keep_pings(c, batch, settings.register_units)
+            left, new = keep_pings(c, batch, settings.register_units)
+        return left.receipts(new)[0]
 
     pieces = (
         piece_of(r, _named(files.pings_of_rows(r, source.layout), names), limits)

@@ -1,15 +1,16 @@
 """What devices sent in the formats of the field, as pings like all others: on disk, or refused."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from app.checks import Flaw, Limits
+from app.checks import Flaw
 from app.db import Database
 from app.instants import ABSENT, INVALID
-from app.intake.accept import batch_of, keep_pings
-from app.intake.decode import Decoded, PingItem, ping_columns
+from app.intake.accept import Call, accept_pings
+from app.intake.decode import Decoded, PingItem
 from app.intake.formats.position import Position, flaw_of
 from app.intake.receipt import Receipt
 from app.settings import Settings
@@ -42,14 +43,11 @@ def accept_positions(
 
     Raises DatabaseAway; nothing was stored then.
     """
-    found = decoded_positions(heard, names)
-    limits = Limits(now_us, settings.retention_days)
-    columns = ping_columns(found.items)
-    batch = batch_of(columns, limits, found.index, found.received, found.broken)
-    if not len(batch.columns):
-        return batch.refused.receipt(batch.received, 0)
-    with database.write() as c:
-        return keep_pings(c, batch, settings.register_units)
+    call = Call(partial(decoded_positions, heard, names))
+    (outcome,) = accept_pings(database, settings, [call], now_us).outcomes
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def _item(position: Position, names: Mapping[str, str]) -> PingItem:

@@ -14,16 +14,17 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.aliases import Aliases
-from app.deps import DatabaseDep, NowDep, SettingsDep, needs
+from app.deps import clock_of, needs
 from app.errors import BadInput, TooLarge, WrongMedia
-from app.guard import GuardedRoute, TolerantRoute
+from app.guard import DirectRoute, TolerantRoute
+from app.intake import Decoded, PingItem
 from app.intake.body import inflated
 from app.intake.formats import osmand, owntracks, traccar
 from app.intake.formats.position import Unreadable
-from app.intake.heard import Heard, accept_positions
+from app.intake.heard import Heard, decoded_positions
 from app.intake.receipt import Receipt as Made
 from app.problems import problems
-from app.routers.intake import Gate
+from app.routers.intake import queued
 from app.schemas import Receipt
 
 log = structlog.get_logger()
@@ -48,7 +49,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": False, "content": content}}
 
 
-router = APIRouter(prefix="/v1/feeds", route_class=GuardedRoute, tags=["feeds"])
+router = APIRouter(prefix="/v1/feeds", route_class=DirectRoute, tags=["feeds"])
 tolerant = APIRouter(prefix="/v1/feeds", route_class=TolerantRoute, tags=["feeds"])
 
 
@@ -59,11 +60,9 @@ tolerant = APIRouter(prefix="/v1/feeds", route_class=TolerantRoute, tags=["feeds
     responses=_ANSWERS,
     openapi_extra=_body({"application/json": _JSON}),
 )
-async def add_traccar(
-    request: Request, database: DatabaseDep, settings: SettingsDep, now_us: NowDep
-) -> Response:
+async def add_traccar(request: Request) -> Response:
     """Stores a position that Traccar forwards as JSON. Scope `ingest`."""
-    receipt = await _take(request, "traccar", traccar.decode, database, settings, now_us)
+    receipt = await _take(request, "traccar", traccar.decode)
     return _json(receipt)
 
 
@@ -74,14 +73,12 @@ async def add_traccar(
     responses=_ANSWERS,
     openapi_extra={"parameters": _OSMAND_QUERY},
 )
-async def get_osmand(
-    request: Request, database: DatabaseDep, settings: SettingsDep, now_us: NowDep
-) -> Response:
+async def get_osmand(request: Request) -> Response:
     """Stores a position as OsmAnd and Traccar Client send it. Scope `ingest`.
 
     Parameters that are not known are let be here, unlike everywhere else.
     """
-    return await add_osmand(request, database, settings, now_us)
+    return await add_osmand(request)
 
 
 @tolerant.post(
@@ -94,21 +91,19 @@ async def get_osmand(
         **_body({"application/json": _JSON, "application/x-www-form-urlencoded": _FORM}),
     },
 )
-async def add_osmand(
-    request: Request, database: DatabaseDep, settings: SettingsDep, now_us: NowDep
-) -> Response:
+async def add_osmand(request: Request) -> Response:
     """Stores a position as OsmAnd and Traccar Client send it. Scope `ingest`.
 
     Parameters that are not known are let be here, unlike everywhere else.
     """
-    query = dict(request.query_params)
+    query, now_us = dict(request.query_params), clock_of(request)
 
     def decode(body: bytes) -> Heard:
         if body.startswith((b"{", b"[")):
             return osmand.decode_json(body)
         return osmand.decode(query | osmand.form_fields(body), now_us)
 
-    receipt = await _take(request, "osmand", decode, database, settings, now_us)
+    receipt = await _take(request, "osmand", decode)
     return _json(receipt)
 
 
@@ -125,34 +120,22 @@ async def add_osmand(
     },
     openapi_extra=_body({"application/json": _JSON}),
 )
-async def add_owntracks(
-    request: Request, database: DatabaseDep, settings: SettingsDep, now_us: NowDep
-) -> Response:
+async def add_owntracks(request: Request) -> Response:
     """Stores what is a `location`, and lets all other types be. Scope `ingest`."""
-    await _take(request, "owntracks", owntracks.decode, database, settings, now_us)
+    await _take(request, "owntracks", owntracks.decode)
     return Response(b"[]", media_type="application/json")
 
 
-async def _take(
-    request: Request,
-    source: str,
-    decode: Callable[[bytes], Heard | None],
-    database: DatabaseDep,
-    settings: SettingsDep,
-    now_us: int,
-) -> Made:
+async def _take(request: Request, source: str, decode: Callable[[bytes], Heard | None]) -> Made:
     """Has the message in a request stored, and logs why it was set aside if it was."""
-    gate: Gate = request.app.state.gate
     aliases: Aliases = request.app.state.aliases
     encoding = request.headers.get("content-encoding")
 
-    async with gate.body(request) as body:
+    def decoded(body: bytes) -> Decoded[PingItem]:
         heard = _heard(body, encoding, decode)
-        if not heard:
-            return accept_positions(database, settings, [], {}, now_us)
-        receipt = await gate.run(
-            lambda: accept_positions(database, settings, heard, aliases.of(source), now_us)
-        )
+        return decoded_positions(heard, aliases.of(source) if heard else {})
+
+    receipt = await queued(request, decoded)
     for error in receipt.errors:
         log.warning("set aside", source=source, code=error.code, field=error.field)
     return receipt
