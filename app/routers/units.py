@@ -51,7 +51,7 @@ def list_units(database: DatabaseDep, settings: SettingsDep, now_us: NowDep) -> 
 
 
 @router.put(
-    "/{id:path}",
+    "/{id}",
     summary="Register a unit",
     dependencies=[needs("admin")],
     response_model=UnitState,
