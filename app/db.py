@@ -1,6 +1,7 @@
 """The engine, and the one place that commits: `with database.write() as c: …`."""
 
 import contextlib
+import math
 import sqlite3
 import threading
 import time
@@ -9,13 +10,15 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.errors import DatabaseAway
 from app.settings import Settings
 
 CONNECTIONS = 8
+RESTED_S = 1.0
 CACHE_KIB = 32 * 1024  # of each connection to SQLite
 PAGE_BYTES = 8192  # of a new SQLite file: loads a fifth faster than 4096, and commits no slower
 
@@ -115,7 +118,24 @@ def engine_of(settings: Settings) -> Engine:
         "tcp_user_timeout": int(wait_s * 1000),  # a network that swallows packets
         "options": f"-c timezone=UTC -c lock_timeout={int(wait_s * 1000)}",
     }
-    return create_engine(url, pool_pre_ping=True, connect_args=connect_args, **pool)
+    engine = create_engine(url, connect_args=connect_args, **pool)
+    event.listen(engine, "checkin", _remember_use)
+    event.listen(engine, "checkout", _look_after_rest)
+    return engine
+
+
+def _remember_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _look_after_rest(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """Replaces a connection that broke while it rested; one in steady use is not asked."""
+    if time.monotonic() - record.info.get("used", math.inf) > RESTED_S:
+        try:
+            connection.execute(";")
+            connection.rollback()
+        except psycopg.Error as error:
+            raise DisconnectionError from error
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

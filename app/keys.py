@@ -39,7 +39,8 @@ def add_key(
         _check_units(units, scopes)
     key = PREFIX + secrets.token_urlsafe(KEY_BYTES)
     with database.write() as connection:
-        if any(found.name == name for found in keys.list_keys(connection)):
+        known = keys.list_keys(connection)
+        if any(found.name == name and found.revoked_us is None for found in known):
             raise Conflict(f"a key called {name} exists; revoke it or choose another name")
         mine = None if units is None else list(dict.fromkeys(units))
         keys.add_key(connection, name, digest_of(key), list(dict.fromkeys(scopes)), now_us, mine)

@@ -128,6 +128,14 @@ retention = Table(  # how far facts were deleted by age; no row where none ever 
     Column("before_us", BigInteger, nullable=False),  # what is older is gone, or is about to be
 )
 
+unit_aliases = Table(  # what a unit is called by a system that sends its positions
+    "unit_aliases",
+    metadata,
+    Column("source", String(32), primary_key=True),  # the format, see app.aliases.SOURCES
+    Column("identifier", String(128), primary_key=True),  # as the source writes it
+    Column("unit", Integer, ForeignKey("units.unit"), nullable=False),
+)
+
 incidents = Table(
     "incidents",
     metadata,
@@ -266,4 +274,15 @@ api_keys = Table(
     Column("units", JSON),  # call signs that it may send pings of; null: all
     Column("created_us", BigInteger, nullable=False),
     Column("revoked_us", BigInteger),
+)
+
+feeds = Table(  # how far each pulled source of incidents has been read
+    "feeds",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("source", String(64), nullable=False),  # SHA-256 of what the cursor is about
+    Column("cursor", Text),  # JSON; null: from the beginning
+    Column("etag", Text),  # of the last answer that was stored whole
+    Column("last_pull_us", BigInteger),  # the last that went through
+    Column("last_error", Text),  # null once a pull goes through
 )

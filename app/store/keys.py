@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, null, select, update
+from sqlalchemy import Connection, delete, insert, null, select, update
 
 from app.tables import api_keys
 
@@ -34,7 +34,11 @@ def add_key(
     created_us: int,
     units: Sequence[str] | None = None,
 ) -> None:
-    """Stores a key. Raises IntegrityError where the name or the key is taken."""
+    """Stores a key, in the place of a revoked one of that name.
+
+    Raises IntegrityError where a working key has the name, or the key is taken.
+    """
+    c.execute(delete(api_keys).where(api_keys.c.name == name, api_keys.c.revoked_us.is_not(None)))
     mine = null() if units is None else list(units)
     c.execute(
         insert(api_keys).values(

@@ -34,20 +34,25 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-def add_pings(c: Connection, pings: Pings, reach_us: int = 0) -> int:
-    """How many identities are new; all others are duplicates.
+def add_pings(c: Connection, pings: Pings, reach_us: int = 0) -> Mask:
+    """Which rows brought an identity that was not there, (n,) bool; all others are duplicates.
 
-    Marks as dirty the hours of each row that is new or replaced, and the hours within `reach_us`
-    [µs] of it, as far as derivation looks beyond an hour's end. Moves the last position of units.
+    Of several rows with one identity the first brought it, whichever's content is kept. Marks as
+    dirty the hours of each row that is new or replaced, and the hours within `reach_us` [µs] of
+    it, as far as derivation looks beyond an hour's end. Moves the last position of units.
     """
+    result = np.zeros(len(pings), dtype=np.bool_)
     if len(pings) == 0:
-        return 0
-    batch = first_of_each(pings)
-    changed, accepted = (_write_postgres if columns.is_postgres(c) else _write_sqlite)(c, batch)
-    if len(changed):
-        mark_dirty(c, *_hours(changed, reach_us))
-        move_units(c, _newest(changed))
-    return accepted
+        return result
+    batch, came = first_of_each(pings)
+    changed, new = (_write_postgres if columns.is_postgres(c) else _write_sqlite)(c, batch)
+    if changed.any():
+        written = batch.take(changed)
+        with columns.together(c):
+            mark_dirty(c, *_hours(written, reach_us))
+            move_units(c, _newest(written))
+    result[came[new]] = True
+    return result
 
 
 def read_pings(c: Connection, units: Ints | None, from_us: int, to_us: int) -> Pings:
@@ -64,18 +69,22 @@ def read_pings(c: Connection, units: Ints | None, from_us: int, to_us: int) -> P
     return pings.ordered()
 
 
-def first_of_each(pings: Pings) -> Pings:
-    """One row per identity, the one whose content sorts first, sorted by time and unit."""
-    order = np.lexsort((pings.unit, pings.time_us))
+def first_of_each(pings: Pings) -> tuple[Pings, Ints]:
+    """One row per identity, sorted by time and unit, and which row came first with each.
+
+    The row is the one whose content sorts first.
+    """
+    order = came = np.lexsort((pings.unit, pings.time_us))
     unit, time_us = pings.unit[order], pings.time_us[order]
     repeated = (unit[1:] == unit[:-1]) & (time_us[1:] == time_us[:-1])
     if repeated.any():
         content = [_comparable(pings, name) for name in reversed(CONTENT)]
-        order = np.lexsort((*content, pings.unit, pings.time_us))
-        order = order[np.concatenate([[True], ~repeated])]
+        first = np.concatenate([[True], ~repeated])
+        order = np.lexsort((*content, pings.unit, pings.time_us))[first]
+        came = came[first]  # rows of one identity stand in the order of their arrival
     batch = pings.take(order)
     # -0.0 equals 0.0 but is other bytes: which of both is kept must not depend on who came first.
-    return Pings(*(getattr(batch, column.name) + 0 for column in fields(Pings)))
+    return Pings(*(getattr(batch, column.name) + 0 for column in fields(Pings))), came
 
 
 def sorts_before(a: Pings, b: Pings) -> Mask:
@@ -121,21 +130,24 @@ def _sent(pings: Pings) -> dict[str, NDArray[Any]]:
     return sent
 
 
-def _write_sqlite(c: Connection, batch: Pings) -> tuple[Pings, int]:
-    """Inserts until a row is there already, and only then looks which of the rest are."""
+def _write_sqlite(c: Connection, batch: Pings) -> tuple[Mask, Mask]:
+    """Which rows were written, and which of them are new.
+
+    Inserts until a row is there already, and only then looks which of the rest are.
+    """
+    new = np.ones(len(batch), dtype=np.bool_)
     done = _insert_sqlite(c, batch)
     if done == len(batch):
-        return batch, done
+        return new, new
     rest = batch.take(slice(done, None))
     there, stored = _stored_sqlite(c, rest)
-    new = np.ones(len(rest), dtype=np.bool_)
-    new[there] = False
+    new[done + there] = False
     replaced = there[sorts_before(rest.take(there), stored)]
-    _insert_sqlite(c, rest.take(new))
+    _insert_sqlite(c, rest.take(new[done:]))
     _replace_sqlite(c, rest.take(replaced))
-    new_rows = np.concatenate([np.arange(done), done + np.flatnonzero(new)])
-    changed = np.sort(np.concatenate([new_rows, done + replaced]))
-    return batch.take(changed), len(new_rows)
+    changed = new.copy()
+    changed[done + replaced] = True
+    return changed, new
 
 
 def _insert_sqlite(c: Connection, batch: Pings) -> int:
@@ -184,8 +196,11 @@ def _replace_sqlite(c: Connection, pings: Pings) -> None:
     columns.many(c, statement, {name: getattr(pings, name) for name in (*CONTENT, *IDENTITY)})
 
 
-def _write_postgres(c: Connection, batch: Pings) -> tuple[Pings, int]:
-    """Inserts what is newer than all of its unit's pings, so cannot be there; upserts the rest."""
+def _write_postgres(c: Connection, batch: Pings) -> tuple[Mask, Mask]:
+    """Which rows were written, and which of them are new.
+
+    Inserts what is newer than all of its unit's pings, so cannot be there; upserts the rest.
+    """
     make_days(c, batch.time_us)
     numbers, place = np.unique(batch.unit, return_inverse=True)
     newer = batch.time_us > lock_units(c, numbers)[place]
@@ -195,15 +210,14 @@ def _write_postgres(c: Connection, batch: Pings) -> tuple[Pings, int]:
         into = f"INSERT INTO {table.name} ({', '.join(sent)})"
         columns.many(c, f"{into} SELECT {values} FROM {columns.unnest(sent)}", sent)
     if newer.all():
-        return batch, len(batch)
-    there, new = _upsert_postgres(c, batch.take(~newer))
-    changed = newer.copy()
-    changed[~newer] = there
-    return batch.take(changed), int(newer.sum()) + new
+        return newer, newer
+    changed, new = newer.copy(), newer.copy()
+    changed[~newer], new[~newer] = _upsert_postgres(c, batch.take(~newer))
+    return changed, new
 
 
-def _upsert_postgres(c: Connection, batch: Pings) -> tuple[Mask, int]:
-    """Which rows were written, and how many of them are new.
+def _upsert_postgres(c: Connection, batch: Pings) -> tuple[Mask, Mask]:
+    """Which rows were written, and which of them are new.
 
     The key finds what is there, the content decides. Every part of the statement sees the table as
     it was before, so those that were there are known (a partitioned table does not tell by xmax).
@@ -227,9 +241,11 @@ def _upsert_postgres(c: Connection, batch: Pings) -> tuple[Mask, int]:
     )
     cursor = columns.many(c, statement, sent)
     time_us, unit, new = (columns.array_of(cursor, i, "i8") for i in range(3))
-    if len(new) == len(batch):
-        return np.ones(len(batch), dtype=np.bool_), int(new.sum())
-    return _are_among(batch, time_us, unit), int(new.sum())
+    inserted = new == 1
+    if inserted.all() and len(new) == len(batch):
+        return inserted, inserted
+    among = _are_among(batch, time_us[inserted], unit[inserted])
+    return _are_among(batch, time_us, unit), among
 
 
 def _are_among(batch: Pings, time_us: Ints, unit: Ints) -> Mask:

@@ -1,6 +1,7 @@
 """Units: a call sign outside, a number inside, and where each was last heard."""
 # ruff: noqa: S608  every name that stands in a statement here comes from app.tables
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,6 @@ from app.tables import units
 STILL_MPS = 1.0  # receivers that stand report up to some tenths
 STILL_M = 50.0  # between two reports, where no speed is sent: the error of two fixes in a street
 M_PER_DEG = 111_195.0
-
-CHUNK = 500  # SQLite takes 999 parameters in its oldest builds
 
 
 @dataclass(frozen=True)
@@ -177,13 +176,16 @@ def _move_postgres(position: dict[str, NDArray[Any]]) -> str:
 
 
 def _numbers(c: Connection, unit_ids: Iterable[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
     wanted = list(dict.fromkeys(unit_ids))
-    for start in range(0, len(wanted), CHUNK):
-        mine = units.c.unit_id.in_(wanted[start : start + CHUNK])
-        query = select(units.c.unit_id, units.c.unit).where(mine)
-        found.update((row.unit_id, row.unit) for row in c.execute(query))
-    return found
+    if columns.is_postgres(c):
+        found = columns.many(c, FIND_POSTGRES, {"unit_id": wanted})
+    else:
+        found = columns.driver(c).execute(FIND_SQLITE, (json.dumps(wanted),))
+    return dict(found.fetchall())
+
+
+FIND_POSTGRES = "SELECT unit_id, unit FROM units WHERE unit_id = ANY (%s)"
+FIND_SQLITE = "SELECT unit_id, unit FROM units WHERE unit_id IN (SELECT value FROM json_each(?))"
 
 
 def _unit(row: Any) -> Unit:
