@@ -116,6 +116,26 @@ def test_a_key_is_printed_once_alone_on_the_last_line(settings: Settings) -> Non
     assert run(settings, "keys", "list").stdout == "desk\tview,ingest\trevoked\n"
 
 
+def test_a_key_limited_to_units_is_listed_with_them(settings: Settings) -> None:
+    made = run(
+        settings, "keys", "add", "avl", "--scope", "ingest", "--unit", "P-01", "--unit", "P-02"
+    )
+    assert made.returncode == 0, made
+    assert run(settings, "keys", "list").stdout == "avl\tingest\tactive\tP-01, P-02\n"
+    fails(settings, 1, "ingest", "keys", "add", "b", "--scope", "view", "--unit", "P-01")
+    fails(settings, 1, "printable", "keys", "add", "b", "--scope", "ingest", "--unit", " P")
+
+
+def test_retaining_says_what_was_deleted(settings: Settings) -> None:
+    done = run(settings, "retain")  # of a retention of 0 days, which keeps all
+    assert json.loads(done.stdout) == {"days": 0, "rows": 0, "before_us": None}
+
+
+def test_several_workers_need_postgresql(sqlite_settings: Settings) -> None:
+    fails(sqlite_settings, 2, "PostgreSQL", "serve", "--workers", "2")
+    fails(sqlite_settings, 2, "--workers", "serve", "--workers", "0")
+
+
 def test_wrong_usage_is_2_and_work_that_fails_is_1_each_in_one_line(
     sqlite_settings: Settings, files: Path
 ) -> None:
