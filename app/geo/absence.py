@@ -1,11 +1,7 @@
 """When a zone was without any unit for too long, as far as the feed lets anybody know."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -19,25 +15,10 @@ class Breach:
     until_us: int | None
 
 
-def silences(heard_us: Ints, from_us: int, until_us: int, stale_us: int) -> list[tuple[int, int]]:
-    """Stretches of `[from_us, until_us)` of which nothing is known: longer than `stale_us`.
-
-    `heard_us` (n,) int64 sorted: the pings of all units, also from before the interval.
-    """
-    edges = [int(t) for t in heard_us if t < until_us]
-    starts = [min(from_us, *edges) - stale_us - 1 if edges else from_us - stale_us - 1, *edges]
-    found = []
-    for begin, end in zip(starts, [*edges, until_us], strict=True):
-        low, high = max(begin, from_us), min(end, until_us)
-        if end - begin > stale_us and high > low:
-            found.append((low, high))
-    return found
-
-
 def breaches(
     window_us: tuple[int, int],
-    present_us: list[tuple[int, int]],
-    silent_us: list[tuple[int, int]],
+    present_us: Sequence[tuple[int, int]],
+    silent_us: Sequence[tuple[int, int]],
     idle_us: int,
     now_us: int,
 ) -> list[Breach]:

@@ -5,6 +5,7 @@ only where a status says that it is available. Nothing else is known: time witho
 unknown, and never counted as proactive.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -16,7 +17,6 @@ from app.geo.grid import Cells, Floats
 from app.geo.order import changes, order_of
 from app.geo.stays import (
     COMMITTED,
-    NOT_PATROL,
     OFF_DUTY,
     STATES,
     UNALLOCATED,
@@ -26,6 +26,9 @@ from app.geo.stays import (
 from app.shifts import HOUR_US, SECOND_US
 
 Ints = NDArray[np.int64]
+
+PATROL_DUTIES = (UNKNOWN, UNALLOCATED, COMMITTED)
+PATROL_STATES = (STATES.index("stationary"), STATES.index("slow"))
 
 _DUTY_OF = {
     "unknown": UNKNOWN,
@@ -178,19 +181,33 @@ def duty_rows(stays: Stays) -> DutyRows:
 
 
 def patrol_s(dwell: Dwell, rows: DutyRows) -> Floats:
-    """Dosage of each row of dwell [s]: (n,) float64, without transit and what is no patrol.
+    """Dosage of each row of dwell [s]: (n,) float64, without transit and what is no patrol."""
+    return selected_s(dwell, rows, PATROL_DUTIES, PATROL_STATES)
 
-    `rows` are those of the same pings and resolution, or none of some hours. Whole microseconds,
-    never below 0.
+
+def selected_s(
+    dwell: Dwell, rows: DutyRows, duties: Collection[int], states: Collection[int]
+) -> Floats:
+    """What each row of dwell holds of some duties and states [s]: (n,) float64, never below 0.
+
+    `rows` are those of the same pings and resolution; dwell that has none is of unknown duty.
+    Rounded to the microseconds that all of it is made of.
     """
-    spent_s = dwell.stationary_s + dwell.slow_s
-    apart = rows.take(np.isin(rows.duty, NOT_PATROL))
-    if len(apart):
-        spent_s = spent_s - summed_on(dwell, apart, apart.stationary_s + apart.slow_s)
-    return np.maximum(np.round(spent_s, 6), 0.0)
+    names = [f"{STATES[code]}_s" for code in sorted(states)]
+    wanted = np.isin(rows.duty, list(duties))
+    if UNKNOWN in duties:
+        whole_s = sum((getattr(dwell, name) for name in names), np.zeros(len(dwell)))
+        rows, sign = rows.take(~wanted), -1.0
+    else:
+        whole_s = np.zeros(len(dwell))
+        rows, sign = rows.take(wanted), 1.0
+    if len(rows):
+        part_s = sum((getattr(rows, name) for name in names), np.zeros(len(rows)))
+        whole_s = whole_s + sign * _summed_on(dwell, rows, part_s)
+    return np.maximum(np.round(whole_s, 6), 0.0)
 
 
-def summed_on(dwell: Dwell, rows: DutyRows, seconds: Floats) -> Floats:
+def _summed_on(dwell: Dwell, rows: DutyRows, seconds: Floats) -> Floats:
     """Seconds (r,) of duty rows added up on the rows of dwell they are part of: (n,) float64."""
     keys = [
         np.concatenate([getattr(dwell, name), getattr(rows, name)]).astype(np.int64)
@@ -202,6 +219,13 @@ def summed_on(dwell: Dwell, rows: DutyRows, seconds: Floats) -> Floats:
     mine, theirs = group[: len(dwell)], group[len(dwell) :]
     sums = np.bincount(theirs, seconds, int(group.max(initial=-1)) + 1)
     return np.asarray(sums[mine])
+
+
+def no_duty_rows() -> DutyRows:
+    """Duty rows of nothing."""
+    whole, seconds = np.empty(0, np.int64), np.empty(0)
+    cell, duty = whole.astype(np.uint64), whole.astype(np.int8)
+    return DutyRows(whole, cell, whole, duty, seconds, seconds, seconds)
 
 
 def _duty_at(spans: Spans, unit: Ints, time_us: Ints) -> NDArray[np.int8]:

@@ -22,6 +22,7 @@ MINUTE_US = 60 * SECOND_US
 # most after one of some 10 to 16, and that it gets shorter again after longer ones.
 LENGTHS = ("<1", "1-5", "5-10", "10-16", "16-20", ">20")  # [min]
 _LIMITS_US = np.array([1, 5, 10, 16, 20]) * MINUTE_US
+OVER = 1.25  # a visit of 13 minutes may last 16: the end of the class that lasts longest
 KOPER = LENGTHS.index("10-16")
 
 
@@ -137,3 +138,15 @@ def refusal(gap_us: int, parameters: VisitingParameters | None = None) -> str:
         f"pings were up to {gap_us / SECOND_US:.0f} s apart; "
         f"beyond {parameters.judged_gap_s:.0f} s the length of a visit is not known well enough"
     )
+
+
+def status_of(delivered_s: float, target_s: float, *, known: bool) -> str:
+    """How a zone's dosage stands: none, part, met or over; unknown where the feed cannot tell.
+
+    Over is above `OVER` times the target.
+    """
+    if not known:
+        return "unknown"
+    if delivered_s >= target_s:
+        return "over" if delivered_s > OVER * target_s else "met"
+    return "part" if delivered_s > 0 else "none"
