@@ -204,7 +204,7 @@ def selected_s(
     if len(rows):
         part_s = sum((getattr(rows, name) for name in names), np.zeros(len(rows)))
         whole_s = whole_s + sign * _summed_on(dwell, rows, part_s)
-    return np.maximum(np.round(whole_s, 6), 0.0)
+    return np.asarray(np.maximum(np.round(whole_s, 6), 0.0))
 
 
 def _summed_on(dwell: Dwell, rows: DutyRows, seconds: Floats) -> Floats:

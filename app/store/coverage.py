@@ -128,7 +128,7 @@ def replace_dwell(
     """How many of the hours were settled: their rows replaced, their marks cleared.
 
     `derived` is what `dirty` gave (or part of it); `dwell`, `coverage` and `duty` the rows of those
-    hours and no others; an hour may have none. Hours whose mark has changed or gone keep their rows.
+    hours and no others; an hour may have none. Hours whose mark has changed or gone keep theirs.
     """
     if len(derived) == 0:
         return 0
@@ -203,6 +203,13 @@ def hours_in(c: Connection, cells: Cells, from_hour: int, to_hour: int) -> tuple
         found = columns.read(c, query.distinct())
         pairs.append(_pair(found["unit"], found["hour"]))
     both = np.unique(np.concatenate(pairs))
+    return both & 0xFFFFFFFF, both >> 32
+
+
+def hours_heard(c: Connection, from_hour: int, to_hour: int) -> tuple[Ints, Ints]:
+    """Units and hours in `[from_hour, to_hour)` of which there is anything, as `hours_in`."""
+    known, todo = read_coverage(c, from_hour, to_hour), dirty(c, from_hour, to_hour)
+    both = np.unique(np.concatenate([_pair(known.unit, known.hour), _pair(todo.unit, todo.hour)]))
     return both & 0xFFFFFFFF, both >> 32
 
 
