@@ -1,13 +1,15 @@
 """The service: `create_app(settings)` puts it together, `serve` runs it."""
 
+import asyncio
 import contextlib
 import importlib.metadata
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
@@ -16,13 +18,28 @@ import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
 
-from app import coverage
+from app import coverage, watch
 from app.db import Database
-from app.deps import Keyring
+from app.deps import Keyring, now_us
+from app.documents import view_of
 from app.errors import DatabaseAway
+from app.events import Hub, View
 from app.middleware import Outermost
 from app.problems import handle_errors
-from app.routers import districts, docs, health, intake, pages, plans, shifts, units
+from app.routers import (
+    districts,
+    docs,
+    dosage,
+    events,
+    health,
+    intake,
+    pages,
+    places,
+    plans,
+    rules,
+    shifts,
+    units,
+)
 from app.settings import Settings
 
 VERSION = importlib.metadata.version("focus-patrol")
@@ -32,6 +49,11 @@ Pings of patrol cars and recorded incidents come in; zones for focus patrol, by 
 come out. A key travels as `Authorization: Bearer KEY`, `X-API-Key: KEY`, the password of HTTP
 Basic, or `?api_key=KEY`. Every error is `application/problem+json` (RFC 9457)."""
 GRACE_S = 8  # for answers under way; what is not answered then was not acknowledged
+# Those of a part come before those of the whole, whose ids may hold a slash.
+_ROUTERS = (
+    *(pages, health, docs, intake, dosage, events, districts, shifts, units, plans),
+    *(places, rules),
+)
 LAST_S = 13.0  # after a signal, whatever still hangs
 
 STEPS: tuple[structlog.typing.Processor, ...] = (
@@ -49,12 +71,22 @@ def create_app(settings: Settings) -> FastAPI:
 
     configure_logs(settings)
 
+    def clock() -> int:
+        return int(app.dependency_overrides.get(now_us, now_us)())
+
+    def look() -> View:
+        return view_of(app.state.database, settings, clock())
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             if settings.derive_every_s:
                 tasks.start_soon(_keep_deriving, app.state.database, settings)
+            if settings.live_every_s:
+                tasks.start_soon(_keep_watching, app.state.database, settings, clock)
+                tasks.start_soon(app.state.events.keep_looking)
             yield
+            app.state.events.stop()
             tasks.cancel_scope.cancel()
         app.state.database.close()
 
@@ -72,8 +104,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = Database(settings)
     app.state.keyring = Keyring(app.state.database)
     app.state.gate = intake.Gate()
+    app.state.events = Hub(look, settings.live_every_s)
     handle_errors(app)
-    for module in (pages, health, docs, intake, districts, shifts, units, plans):
+    for module in _ROUTERS:
         app.include_router(module.router)
     app.add_middleware(Outermost)
     return app
@@ -95,7 +128,7 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         # The server raises the signal again when it is done; to be told to stop is no failure.
         signal.signal(number, lambda *_: sys.exit(0))
-    _Server(config).run()
+    _Server(config, app.state.events.stop).run()
 
 
 async def _keep_deriving(database: Database, settings: Settings) -> None:
@@ -113,6 +146,20 @@ async def _keep_deriving(database: Database, settings: Settings) -> None:
         await anyio.sleep(settings.derive_every_s)
 
 
+async def _keep_watching(database: Database, settings: Settings, clock: Callable[[], int]) -> None:
+    """Judges the rules of inactivity, again and again."""
+    while True:
+        try:
+            await to_thread.run_sync(
+                watch.evaluate, database, settings, clock(), abandon_on_cancel=True
+            )
+        except DatabaseAway as away:
+            log.warning("rules wait", reason=str(away))
+        except Exception:
+            log.exception("rules failed")
+        await anyio.sleep(settings.live_every_s)
+
+
 class _Service(FastAPI):
     """The framework's application, with a document that is true of ours."""
 
@@ -124,13 +171,23 @@ class _Service(FastAPI):
 
 
 class _Server(uvicorn.Server):
-    """A server that a thread which hangs cannot keep alive."""
+    """A server that neither a thread which hangs nor a stream can keep alive."""
+
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Remembers whose loop it is, so that a signal can speak to it."""
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begins to stop; what is acknowledged is on disk, so that a hard end loses nothing."""
         timer = threading.Timer(LAST_S, os._exit, [0])
         timer.daemon = True
         timer.start()
+        self._loop.call_soon_threadsafe(self._end_streams)  # they have no end of their own
         super().handle_exit(sig, frame)
 
 

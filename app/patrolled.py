@@ -106,8 +106,8 @@ def layer(
         last_us = pings.last_before_us(connection, until_us)
         notes += _lost(connection, request, stored)
     unit_s, low_s, high_s = _sums(parts, grid, request)
-    some = (unit_s > 0) | (high_s > 0)
-    bounded = request.duty in ("patrol", "all")
+    bounded = request.duty in ("patrol", "all")  # a cell beside has no duty of its own
+    some = (unit_s > 0) | (bounded & (high_s > 0))
     return Layer(
         grid.cells[some],
         unit_s[some],

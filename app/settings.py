@@ -62,6 +62,13 @@ class Settings(BaseSettings):
         description="Pause between derivations of dwell inside `serve`; 0 derives only "
         "when a plan asks.",
     )
+    live_every_s: float = Field(
+        2.0,
+        ge=0,
+        le=5,
+        description="Pause between looks at rules of inactivity, and for those who listen to "
+        "events; 0 looks only when somebody begins to listen.",
+    )
     open_metrics: bool = Field(False, description="Whether /metrics answers without a key.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 

@@ -1,6 +1,6 @@
 """Units: where each was last heard, and where it has been."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -8,16 +8,16 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from app.deps import DatabaseDep, NowDep, SettingsDep, needs
+from app.documents import unit_document
 from app.errors import Invalid, NotFound
 from app.geo import fixes, geojson
 from app.guard import GuardedRoute
 from app.instants import FIRST_US, LAST_US
-from app.moments import text_of, texts_of
+from app.moments import texts_of
 from app.problems import problems
 from app.routers.districts import GEOJSON, answer
 from app.schemas import UnitState, When, is_name
-from app.settings import Settings
-from app.shifts import HOUR_US, SECOND_US
+from app.shifts import HOUR_US
 from app.store import pings, units
 
 _FEATURE = {"content": {GEOJSON: {"schema": {"$ref": "#/components/schemas/Feature"}}}}
@@ -43,7 +43,7 @@ def list_units(database: DatabaseDep, settings: SettingsDep, now_us: NowDep) -> 
     """
     with database.read() as connection:
         found = units.list_units(connection)
-    states = [_state(unit, settings, now_us) for unit in found]
+    states = [unit_document(unit, settings, now_us) for unit in found]
     return Response(msgspec.json.encode(states), media_type="application/json")
 
 
@@ -81,21 +81,3 @@ def get_track(
         track = track.take((track.time_us >= begin) & (track.time_us < end))
     properties = {"unit_id": id, "cleaned": cleaned, "coordTimes": texts_of(track.time_us)}
     return answer(geojson.feature(geojson.line(track.lat, track.lon), properties))
-
-
-def _state(unit: units.Unit, settings: Settings, now_us: int) -> dict[str, Any]:
-    """What is known of a unit now; of a stale one the state is unknown, not the last one sent."""
-    age_s = None if unit.last_us is None else max(0, now_us - unit.last_us) / SECOND_US
-    stale = age_s is None or age_s > settings.stale_s
-    status = 0 if stale or unit.status is None else max(0, unit.status)
-    return {
-        "unit_id": unit.unit_id,
-        "time": None if unit.last_us is None else text_of(unit.last_us),
-        "age_s": age_s,
-        "stale": stale,
-        "status": fixes.STATUS[status],
-        "lat": unit.lat,
-        "lon": unit.lon,
-        "speed_mps": unit.speed_mps,
-        "heading_deg": unit.heading_deg,
-    }
