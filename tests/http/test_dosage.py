@@ -1,4 +1,4 @@
-"""Dosage over HTTP: of a plan's zones as pings come in, of visits, and of the cells of a district."""
+"""Dosage over HTTP: of a plan's zones as pings come in, visits, and a district's cells."""
 
 from collections.abc import Callable
 from typing import Any
@@ -166,9 +166,7 @@ def test_layers_of_the_town(town_service: Service) -> None:
     standing = layer_of(town_service, state="stationary", **monday)["cells"]
     assert [(c["cell"], c["unit_s"]) for c in standing if c["unit_s"]] == [(centre, 600.0)]
     # From 08:05 on half of the standing is left.
-    half = layer_of(
-        town_service, state="stationary", **{**monday, "from": "2024-01-01T08:05:00Z"}
-    )
+    half = layer_of(town_service, state="stationary", **{**monday, "from": "2024-01-01T08:05:00Z"})
     assert [c["unit_s"] for c in half["cells"] if c["unit_s"]] == [300.0]
     assert layer_of(town_service, duty="committed", **monday)["cells"] == []
     unknown = layer_of(town_service, duty="unknown", state="stationary", **monday)["cells"]
