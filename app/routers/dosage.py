@@ -15,7 +15,8 @@ from app.moments import text_of
 from app.problems import problems
 from app.routers.districts import GEOJSON, answer, known_district
 from app.routers.plans import known_plan
-from app.schemas import DosageLayer, PlanDosage, Visit, When
+from app.schemas import When
+from app.shapes import DosageLayer, PlanDosage, Visit
 from app.shifts import DAY_US, SECOND_US
 from app.store import units
 

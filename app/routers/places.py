@@ -9,7 +9,8 @@ from app.geo import geojson
 from app.guard import GuardedRoute
 from app.problems import problems
 from app.routers.districts import GEOJSON, answer, area_of
-from app.schemas import Name, PlaceFeature, is_name
+from app.schemas import Name, is_name
+from app.shapes import PlaceFeature
 from app.store import places as store
 
 _FEATURE = {"content": {GEOJSON: {"schema": {"$ref": "#/components/schemas/PlaceFeature"}}}}

@@ -12,7 +12,8 @@ from app.errors import Invalid, NotFound
 from app.guard import GuardedRoute
 from app.problems import problems
 from app.routers.districts import known_district
-from app.schemas import Alert, Name, Rule, RuleBody, When, is_name
+from app.schemas import Name, When, is_name
+from app.shapes import Alert, Rule, RuleBody
 from app.store import rules as store
 
 MOST_ALERTS = 1000
