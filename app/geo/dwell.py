@@ -2,14 +2,24 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.geo import lattice
 from app.geo.doubt import DoubtParameters, stop_doubts, variances_s2
-from app.geo.fixes import REACH_NEIGHBOURS, REASONS, CleaningParameters, Pings, blocks, set_aside
+from app.geo.fixes import (
+    AT_ONCE,
+    REACH_NEIGHBOURS,
+    REASONS,
+    CleaningParameters,
+    Pings,
+    blocks,
+    set_aside,
+)
+from app.geo.fixes import CONTEXT_HOURS as CONTEXT_HOURS  # handed on to who reads the pings
+from app.geo.fixes import REACH_US as REACH_US
 from app.geo.grid import Floats, resolutions
 from app.geo.legs import LegParameters, legs_of
 from app.geo.order import changes, order_of
@@ -18,12 +28,6 @@ from app.geo.stops import StopParameters
 from app.geo.tally import StateParameters, Tally, interval_s, shares_of, tally_of
 from app.geo.ways import Fixes, WayParameters, Ways, fixes_of, places_of, ways_of
 from app.shifts import HOUR_US, SECOND_US
-
-# Rows of an hour depend on the pings in it and at most this far from it, and on nothing else.
-CONTEXT_HOURS = 1
-REACH_US = CONTEXT_HOURS * HOUR_US
-
-_BLOCK = 100_000  # pings at once, in whole units: bounds memory, and stays in the cache
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,9 @@ class Coverage:
         return len(self.unit)
 
 
+Rows = TypeVar("Rows", Dwell, Coverage)
+
+
 def dwell_of(
     pings: Pings,
     resolution: int,
@@ -117,18 +124,25 @@ def dwell_parts(
     parameters: DwellParameters | None = None,
     between_us: tuple[int, int] | None = None,
     reasons: NDArray[np.uint8] | None = None,
+    at_once: int = AT_ONCE,
 ) -> Iterator[tuple[Dwell, Coverage]]:
-    """What `dwell_of` gives, for some whole units at a time; each part sorted by itself.
+    """What `dwell_of` gives, for about `at_once` pings at a time; each part sorted by itself.
 
     For more than fits into memory at once. At least one part. `reasons` spares cleaning where it
     is done: `set_aside` of the same pings, which must be sorted then.
     """
     parameters = parameters or DwellParameters()
     pings = pings.ordered()
-    for rows in blocks(pings.unit, _BLOCK) if len(pings) else [slice(0)]:
-        part = pings.take(rows)
-        why = set_aside(part, parameters.cleaning) if reasons is None else reasons[rows]
-        yield _part(part, np.flatnonzero(why == 0), resolution, parameters, between_us)
+    nothing = [(slice(0), slice(0))]
+    for seen, rows in blocks(pings, at_once) if len(pings) else nothing:
+        part = pings.take(seen)
+        why = set_aside(part, parameters.cleaning) if reasons is None else reasons[seen]
+        found = _part(part, np.flatnonzero(why == 0), resolution, parameters, between_us)
+        if seen == rows:
+            yield found
+        else:  # a part of a unit: whole hours
+            hours = pings.time_us[[rows.start, rows.stop - 1]] // HOUR_US
+            yield _of_hours(found[0], hours), _of_hours(found[1], hours)
 
 
 def _part(
@@ -157,6 +171,12 @@ def _part(
     )
     dwell = _dwell(tally, fixes, resolution, parameters.doubt.deviations)
     return dwell, _coverage(pings, kept, fixes, ways, between_us)
+
+
+def _of_hours(rows: Rows, hours: Indices) -> Rows:
+    """The rows of the hours from the first to the last."""
+    inside = (rows.hour >= hours[0]) & (rows.hour <= hours[1])
+    return type(rows)(*(getattr(rows, column.name)[inside] for column in fields(rows)))
 
 
 def _between(ways: Ways, fixes: Fixes, between_us: tuple[int, int] | None) -> Ways:

@@ -14,6 +14,7 @@ from app.geo.dwell import (
     DwellParameters,
     coverage_summary,
     dwell_of,
+    dwell_parts,
 )
 from app.geo.fixes import Pings, concat, set_aside
 from app.geo.ways import WayParameters
@@ -106,6 +107,18 @@ def test_each_unit_is_derived_for_itself(pings: Pings, resolution: int) -> None:
         part = dwell_of(pings.take(pings.unit == unit), resolution)
         for one, other in zip(whole, part, strict=True):
             assert same(rows(one, one.unit == unit), other)
+
+
+@given(fleets(), st.integers(1, 60))
+def test_how_much_is_in_work_at_a_time_changes_nothing(pings: Pings, at_once: int) -> None:
+    assert set_aside(pings, at_once=at_once).tolist() == set_aside(pings).tolist()
+    whole = dwell_of(pings, 9)
+    parts = list(dwell_parts(pings, 9, at_once=at_once))
+    for one, some in zip(whole, zip(*parts, strict=True), strict=True):
+        columns = [np.concatenate([getattr(p, c.name) for p in some]) for c in fields(one)]
+        joined = type(one)(*columns)
+        cell = joined.cell if isinstance(joined, Dwell) else joined.hour
+        assert same(one, rows(joined, np.lexsort((cell, joined.unit, joined.hour))))
 
 
 @given(fleets(), RESOLUTIONS, st.integers(0, 14_400))

@@ -14,6 +14,7 @@ from tests.real import san_francisco as city
 
 pytestmark = [
     pytest.mark.real,
+    pytest.mark.xdist_group("san-francisco"),  # loads the city once, not once per worker
     pytest.mark.skipif(not city.DATA.is_dir(), reason=f"the published data is not in {city.DATA}"),
 ]
 

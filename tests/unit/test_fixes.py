@@ -137,7 +137,19 @@ def test_joining_nothing_gives_nothing() -> None:
 
 
 def test_blocks_hold_whole_units() -> None:
-    unit = np.array([1, 1, 1, 2, 3, 3])
+    pings = concat([track((0, 0), (9, 0), (20, 0)), track((0, 0), unit=2), track((0, 0), unit=3)])
     # A block of 2 ends with unit 1, whose third row it takes along; the next holds units 2 and 3.
-    assert list(blocks(unit, 2)) == [slice(0, 3), slice(3, 6)]
-    assert list(blocks(unit[:0], 2)) == []
+    assert list(blocks(pings, 2)) == [(slice(0, 3), slice(0, 3)), (slice(3, 5), slice(3, 5))]
+    assert list(blocks(no_pings(), 2)) == []
+
+
+def test_blocks_cut_long_units_at_full_hours() -> None:
+    # START_US is a full hour. Five pings half an hour apart, two to a block: the first block is
+    # hour 0, the second hour 1, the third hour 2; what is within an hour of each bears on it.
+    pings = concat([track((0, 0), unit=0), track(*((1800 * k, 0) for k in range(5)))])
+    assert list(blocks(pings, 2)) == [
+        (slice(0, 1), slice(0, 1)),
+        (slice(1, 5), slice(1, 3)),
+        (slice(1, 6), slice(3, 5)),
+        (slice(3, 6), slice(5, 6)),
+    ]
