@@ -13,20 +13,19 @@ from numpy.typing import NDArray
 
 from app.geo import lattice
 from app.geo.dwell import DwellParameters
-from app.geo.fixes import Pings, blocks, set_aside
+from app.geo.fixes import AT_ONCE, Pings, blocks, set_aside
 from app.geo.grid import Cells, Floats
 from app.geo.legs import legs_of
 from app.geo.order import changes
 from app.geo.paths import pieces_of
 from app.geo.tally import Shares, StateParameters, shares_of
 from app.geo.ways import Fixes, Mask, Places, Ways, fixes_of, places_of, ways_of
+from app.shifts import HOUR_US
 
 STATES = ("stationary", "slow", "transit")  # code = index
 DUTIES = ("unknown", "unallocated", "committed", "off_duty", "place")  # code = index
 UNKNOWN, UNALLOCATED, COMMITTED, OFF_DUTY, PLACE = range(len(DUTIES))
 NOT_PATROL = (OFF_DUTY, PLACE)  # kept apart: no dosage
-
-_BLOCK = 100_000  # pings at once, in whole units
 
 
 @dataclass(frozen=True)
@@ -69,21 +68,34 @@ def stays_of(
     resolution: int,
     parameters: DwellParameters | None = None,
     apart: shapely.Geometry | None = None,
+    at_once: int = AT_ONCE,
 ) -> Stays:
     """All observed time of pings in any order, by cell of one resolution.
 
     `apart` (x = lon, y = lat): the areas that are not patrol; what lies in them has the duty
     PLACE, all else UNKNOWN until `app.geo.duty` says more. Empty for no pings. As with dwell, the
-    stays of an hour depend on pings at most `dwell.REACH_US` from it.
+    stays of an hour depend on pings at most `fixes.REACH_US` from it. About `at_once` pings are in
+    work at a time, which changes nothing but memory and speed.
     """
     parameters = parameters or DwellParameters()
     pings = pings.ordered()
     if apart is not None:
         shapely.prepare(apart)
-    parts = [
-        _part(pings.take(r), resolution, parameters, apart) for r in blocks(pings.unit, _BLOCK)
-    ]
-    return _joined(parts)
+    return _joined(
+        [
+            _of_hours(_part(pings.take(seen), resolution, parameters, apart), pings, seen, rows)
+            for seen, rows in blocks(pings, at_once)
+        ]
+    )
+
+
+def _of_hours(stays: Stays, pings: Pings, seen: slice, rows: slice) -> Stays:
+    """The stays of the hours that a block is about, where it is a part of a unit."""
+    if seen == rows:
+        return stays
+    hours = pings.time_us[[rows.start, rows.stop - 1]] // HOUR_US
+    hour = stays.start_us // HOUR_US
+    return stays.take((hour >= hours[0]) & (hour <= hours[1]))
 
 
 def _joined(parts: list[Stays]) -> Stays:

@@ -59,6 +59,12 @@ def test_presence_is_at_most_what_units_spent(pings: Pings, resolution: int) -> 
         assert np.array_equal(alone.presence_s, alone.unit_s)
 
 
+@given(fleets(), RESOLUTIONS, APART)
+def test_in_small_blocks_it_is_the_same(pings, resolution, apart) -> None:
+    whole = stays_of(pings, resolution, apart=apart)
+    assert same(whole, stays_of(pings, resolution, apart=apart, at_once=7))
+
+
 @given(fleets(), RESOLUTIONS, APART, st.randoms())
 def test_order_of_arrival_changes_nothing(pings, resolution, apart, random) -> None:
     order = list(range(len(pings)))
