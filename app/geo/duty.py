@@ -139,7 +139,6 @@ def on_duty(stays: Stays, spans: Spans) -> Stays:
         return stays
     at = np.concatenate([spans.unit, spans.unit])
     when = np.concatenate([spans.start_us, spans.end_us])
-    cuts = np.unique(np.stack([at, when]), axis=1)
     low_us = int(min(when.min(), stays.start_us.min()))
     size = int(max(when.max(), stays.end_us.max())) - low_us + 1
     units = np.unique(np.concatenate([at, stays.unit]))
@@ -147,13 +146,13 @@ def on_duty(stays: Stays, spans: Spans) -> Stays:
     def key(unit: Ints, time_us: Ints) -> Ints:
         return np.asarray(np.searchsorted(units, unit) * size + (time_us - low_us))
 
-    edge = key(cuts[0], cuts[1])
+    edge = np.unique(key(at, when))
+    cut_us = np.append(edge % size, 0) + low_us
     first = np.searchsorted(edge, key(stays.unit, stays.start_us), side="right")
     last = np.searchsorted(edge, key(stays.unit, stays.end_us), side="left")
     number = np.maximum(last - first, 0) + 1
     row = np.repeat(np.arange(len(stays)), number)
     nth = np.arange(len(row)) - np.repeat(np.cumsum(number) - number, number)
-    cut_us = np.append(cuts[1], 0)
     cut = stays.take(row)
     start_us = np.where(nth == 0, cut.start_us, cut_us[first[row] + nth - 1])
     end_us = np.where(nth == number[row] - 1, cut.end_us, cut_us[first[row] + nth])
