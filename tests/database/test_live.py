@@ -1,6 +1,7 @@
 """Duty beside dwell, places that are no patrol, and silences of the feed, on both databases."""
 
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,16 +9,19 @@ import shapely
 
 from app import coverage, delivered
 from app.db import Database
+from app.errors import Invalid
+from app.geo import geojson
 from app.geo.duty import DutyRows
 from app.geo.dwell import REACH_US
 from app.geo.fixes import STATUS, Pings
 from app.geo.grid import centres
 from app.geo.stays import OFF_DUTY, PLACE
+from app.load import load_places
 from app.settings import Settings
 from app.shifts import HOUR_US, SECOND_US
 from app.store import coverage as store
 from app.store import pings as stored
-from app.store.places import Place, apart, put_place
+from app.store.places import Place, apart, list_places, put_place
 from app.store.units import unit_numbers
 from tests import town
 
@@ -136,3 +140,17 @@ def test_what_is_seen_is_the_same_before_and_after_it_is_derived(
     assert (seen.stays.end_us - seen.stays.start_us).sum() == 240 * SECOND_US
     assert not seen.is_stale(until_us)
     database.close()
+
+
+def test_places_from_a_file(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "places.geojson"
+    properties = {"id": "hq", "name": "Headquarters"}
+    file.write_text(geojson.collection([geojson.feature(STATION, properties)]))
+    first = load_places(database, file, "station", None, None)
+    again = load_places(database, file, "station", None, None)
+    assert (first["accepted"], again["accepted"], again["duplicate"]) == (1, 0, 1)
+    with database.read() as c:
+        (place,) = list_places(c)
+    assert (place.id, place.name, place.kind) == ("hq", "Headquarters", "station")
+    with pytest.raises(Invalid, match="pub"):
+        load_places(database, file, "pub", None, None)
