@@ -1,6 +1,7 @@
 """Facts to dwell, hour by hour, for what became dirty; and the patrol that a plan counts."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from shapely import MultiPolygon
 from sqlalchemy import Connection
 
 from app.db import Database
+from app.errors import DatabaseAway
 from app.geo.duty import DutyRows, duty_rows, no_duty_rows, on_duty, patrol_s, spans_of
 from app.geo.dwell import CONTEXT_HOURS, Coverage, Dwell, dwell_of
 from app.geo.fixes import Pings, no_pings
@@ -49,19 +51,19 @@ def derive(
     resolution: int,
     from_hour: int | None = None,
     to_hour: int | None = None,
+    *,
+    wait: bool = False,
 ) -> int:
     """How many (unit, hour) were derived at an H3 resolution: all dirty in `[from_hour, to_hour)`.
 
-    The newest come first.
-
-    Any number of callers may derive at once: an hour is settled by the first whose facts are still
-    the newest, and stays dirty otherwise.
+    The newest come first. Any number of threads and processes may derive at once: hours that
+    another is deriving are left to it, or, with `wait`, waited for and looked at again.
     """
     _redo_another_resolution(database, resolution)
     with database.read() as connection:
         todo = coverage.dirty(connection, from_hour, to_hour)
     blocks = list(_blocks(todo))
-    return sum(_derive_block(database, resolution, block) for block in reversed(blocks))
+    return sum(_derive_block(database, resolution, block, wait) for block in reversed(blocks))
 
 
 def patrol(database: Database, resolution: int, from_us: int, until_us: int) -> Patrol:
@@ -72,7 +74,7 @@ def patrol(database: Database, resolution: int, from_us: int, until_us: int) -> 
     """
     first = -(-from_us // HOUR_US)
     last = max(first, until_us // HOUR_US - CONTEXT_HOURS)
-    derive(database, resolution, first, last)
+    derive(database, resolution, first, last, wait=True)
     with database.read() as connection:
         stored = coverage.dosage(connection, first, last)
         known = coverage.read_coverage(connection, first, last)
@@ -120,15 +122,22 @@ def stays_on_duty(seen: Pings, resolution: int, apart: MultiPolygon | None) -> S
     return on_duty(stays_of(seen, resolution, apart=apart), spans_of(seen))
 
 
-def _derive_block(database: Database, resolution: int, block: DirtyHours) -> int:
-    first, last = int(block.hour.min()), int(block.hour.max()) + 1
-    units = np.unique(block.unit)
+def _derive_block(database: Database, resolution: int, block: DirtyHours, wait: bool) -> int:
+    with _claimed(database, np.unique(block.hour), wait) as hours:
+        mine = block.take(np.isin(block.hour, hours))
+        if not len(mine):
+            return 0
+        with database.write() as connection:
+            mine = coverage.take_up(connection, mine)
+        return _derive_taken(database, resolution, mine) if len(mine) else 0
+
+
+def _derive_taken(database: Database, resolution: int, mine: DirtyHours) -> int:
+    first, last = int(mine.hour.min()), int(mine.hour.max()) + 1
     with database.read() as connection:
-        now = coverage.dirty(connection, first, last)  # marks and pings of one and the same view
-        mine = now.take(np.isin((now.hour << 32) + now.unit, (block.hour << 32) + block.unit))
         seen = pings.read_pings(
             connection,
-            units,
+            np.unique(mine.unit),
             (first - CONTEXT_HOURS) * HOUR_US,
             (last + CONTEXT_HOURS) * HOUR_US,
         )
@@ -136,6 +145,28 @@ def _derive_block(database: Database, resolution: int, block: DirtyHours) -> int
     dwell, known, duty = dosed(seen, resolution, None, apart)
     with database.write() as connection:
         return coverage.replace_dwell(connection, mine, dwell, known, duty)
+
+
+@contextmanager
+def _claimed(database: Database, hours: Ints, wait: bool) -> Iterator[Ints]:
+    """Those of the hours that nobody else derives meanwhile, in this process or in another.
+
+    One derivation at a time in a process, so that those that wait hold no connection. A process
+    that dies lets go of its hours.
+    """
+    if not database.derivation.acquire(timeout=coverage.CLAIM_WAIT_S if wait else 0):
+        if wait:
+            raise DatabaseAway("what is to be derived first takes too long; try again")
+        yield hours[:0]
+        return
+    try:
+        if database.is_sqlite:
+            yield hours
+            return
+        with database.write() as connection:
+            yield coverage.claim_hours(connection, hours, wait)
+    finally:
+        database.derivation.release()
 
 
 def _redo_another_resolution(database: Database, resolution: int) -> None:

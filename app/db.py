@@ -37,6 +37,12 @@ class Database:
         self.engine = engine_of(settings)
         self._wait_s = settings.busy_timeout_s
         self._turn = threading.Lock()
+        self.derivation = threading.Lock()  # held by the thread that derives, see app.coverage
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is SQLite: one writer at a time, and one process that serves."""
+        return self.engine.dialect.name == "sqlite"
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -53,12 +59,18 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """A connection whose work is flushed to disk when the block ends, or undone if it fails."""
-        if self.engine.dialect.name == "sqlite":
+        if self.is_sqlite:
             with _as_away(), self._alone() as connection:
                 yield connection
         else:
             with _as_away(), self.engine.begin() as connection:
                 yield connection
+
+    @contextlib.contextmanager
+    def each(self) -> Iterator[Connection]:
+        """A connection on which each statement is flushed to disk by itself."""
+        with _as_away(), self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def close(self) -> None:
         """Returns every connection."""

@@ -29,10 +29,14 @@ IMPLIED = {
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose key it is, and all that the key may do, implied scopes included."""
+    """Whose key it is, and all that the key may do, implied scopes included.
+
+    `units`: the call signs that it may send pings of; None for all.
+    """
 
     name: str
     scopes: frozenset[str]
+    units: frozenset[str] | None = None
 
 
 class Keyring:
@@ -64,7 +68,7 @@ class Keyring:
         if found is None:
             return None
         scopes = frozenset[str]().union(*(IMPLIED.get(scope, ()) for scope in found.scopes))
-        return Caller(found.name, scopes)
+        return Caller(found.name, scopes, None if found.units is None else frozenset(found.units))
 
 
 def key_of(request: Request) -> str | None:

@@ -16,6 +16,7 @@ from app.store.plans import Plan
 from app.store.rules import Alert
 from app.store.units import Unit
 
+IDLE_SLACK_S = 120  # a report of a parked car may come late by its way and its clock
 MOST_PLANS = 50  # whose shift is running
 
 
@@ -41,7 +42,7 @@ def view_of(database: Database, settings: Settings, now_us: int) -> View:
 def unit_document(unit: Unit, settings: Settings, now_us: int) -> dict[str, Any]:
     """What is known of a unit now; of a stale one the state is unknown, not the last one sent."""
     age_s = None if unit.last_us is None else max(0, now_us - unit.last_us) / SECOND_US
-    stale = age_s is None or age_s > settings.stale_s
+    stale = age_s is None or age_s > _patience_s(unit, settings)
     status = 0 if stale or unit.status is None else max(0, unit.status)
     return {
         "unit_id": unit.unit_id,
@@ -53,7 +54,16 @@ def unit_document(unit: Unit, settings: Settings, now_us: int) -> dict[str, Any]
         "lon": unit.lon,
         "speed_mps": unit.speed_mps,
         "heading_deg": unit.heading_deg,
+        "idle_interval_s": unit.idle_interval_s,
+        "clock_offset_s": unit.clock_offset_s,
     }
+
+
+def _patience_s(unit: Unit, settings: Settings) -> float:
+    """How long a unit may be silent [s]: boxes of parked cars report once in so many minutes."""
+    if unit.idle_interval_s is None or not unit.still:
+        return settings.stale_s
+    return max(settings.stale_s, unit.idle_interval_s + IDLE_SLACK_S)
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class GuardedRoute(APIRoute):
     """A route that checks key, scope, parameters, media type and size before it reads anything."""
 
     media_types: frozenset[str] = frozenset({"application/json", "application/geo+json"})
+    any_query = False  # whether query parameters that are not known are let be
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The framework's handler behind the guard."""
@@ -36,13 +37,20 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             if scope is not None:
                 request.state.caller = await authorize(request, scope)
-            _refuse_unknown(request, known)
+            if not self.any_query:
+                _refuse_unknown(request, known)
             if not reads_body:
                 return await answer(request)
             check_media(request, self.media_types, encodings=frozenset())
             return await answer(Request(request.scope, _capped(request)))
 
         return guarded
+
+
+class TolerantRoute(GuardedRoute):
+    """A route of somebody else's protocol, whose parameters are more than we know."""
+
+    any_query = True
 
 
 def check_media(

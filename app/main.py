@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from typing import Any
 
 import anyio
@@ -18,7 +19,9 @@ import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
 
-from app import coverage, watch
+from app import coverage, retention, watch
+from app.aliases import Aliases
+from app.clocks import Clocks
 from app.db import Database
 from app.deps import Keyring, now_us
 from app.documents import view_of
@@ -31,6 +34,7 @@ from app.routers import (
     docs,
     dosage,
     events,
+    feeds,
     health,
     intake,
     pages,
@@ -54,6 +58,7 @@ _ROUTERS = (
     *(pages, health, docs, intake, dosage, events, districts, shifts, units, plans),
     *(places, rules),
 )
+CLOCKS_EVERY_S = 15.0
 LAST_S = 13.0  # after a signal, whatever still hangs
 
 STEPS: tuple[structlog.typing.Processor, ...] = (
@@ -85,6 +90,9 @@ def create_app(settings: Settings) -> FastAPI:
             if settings.live_every_s:
                 tasks.start_soon(_keep_watching, app.state.database, settings, clock)
                 tasks.start_soon(app.state.events.keep_looking)
+            if settings.retain_every_s:
+                tasks.start_soon(_keep_retaining, app.state.database, settings)
+            tasks.start_soon(_keep_clocks, app.state.clocks, app.state.database)
             yield
             app.state.events.stop()
             tasks.cancel_scope.cancel()
@@ -105,15 +113,27 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.keyring = Keyring(app.state.database)
     app.state.gate = intake.Gate()
     app.state.events = Hub(look, settings.live_every_s)
+    app.state.aliases = Aliases(app.state.database)
+    app.state.clocks = Clocks()
     handle_errors(app)
     for module in _ROUTERS:
         app.include_router(module.router)
+    app.include_router(feeds.router)
+    app.include_router(feeds.tolerant)
     app.add_middleware(Outermost)
     return app
 
 
-def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serves until SIGTERM or SIGINT, and is gone at most 15 s after."""
+def serve(
+    settings: Settings,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    sockets: list[socket.socket] | None = None,
+) -> None:
+    """Serves until SIGTERM or SIGINT, and is gone at most 15 s after.
+
+    `sockets`: where to listen, if somebody else has opened that already.
+    """
     app = create_app(settings)
     _join_logs(settings)
     config = uvicorn.Config(
@@ -128,7 +148,7 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         # The server raises the signal again when it is done; to be told to stop is no failure.
         signal.signal(number, lambda *_: sys.exit(0))
-    _Server(config, app.state.events.stop).run()
+    _Server(config, app.state.events.stop).run(sockets)
 
 
 async def _keep_deriving(database: Database, settings: Settings) -> None:
@@ -158,6 +178,34 @@ async def _keep_watching(database: Database, settings: Settings, clock: Callable
         except Exception:
             log.exception("rules failed")
         await anyio.sleep(settings.live_every_s)
+
+
+async def _keep_retaining(database: Database, settings: Settings) -> None:
+    """Deletes pings by age and makes the days to come, again and again, at first at once."""
+    while True:
+        try:
+            done = await to_thread.run_sync(
+                retention.retain, database, settings, now_us(), abandon_on_cancel=True
+            )
+            if done and (done.days or done.rows):
+                log.info("retained", **asdict(done))
+        except DatabaseAway as away:
+            log.warning("retention waits", reason=str(away))
+        except Exception:
+            log.exception("retention failed")
+        await anyio.sleep(settings.retain_every_s)
+
+
+async def _keep_clocks(clocks: Clocks, database: Database) -> None:
+    """Takes down now and then how far the clocks of units are off."""
+    while True:
+        await anyio.sleep(CLOCKS_EVERY_S)
+        try:
+            await to_thread.run_sync(clocks.store, database, abandon_on_cancel=True)
+        except DatabaseAway as away:
+            log.warning("clock offsets wait", reason=str(away))
+        except Exception:
+            log.exception("clock offsets failed")
 
 
 class _Service(FastAPI):

@@ -21,6 +21,7 @@ from app.settings import Settings
 from app.shifts import DAY_US, HOUR_US
 from app.store import coverage, pings, places
 from app.store.districts import District
+from app.store.retention import first_open_hour
 
 BLOCK_HOURS = 6  # of pings read at once
 MOST_DAYS = 31
@@ -93,7 +94,7 @@ def layer(
     first, last = -(-request.from_us // HOUR_US), until_us // HOUR_US
     use_stored = stored and first < last
     if use_stored:
-        derive(database, request.resolution, first, last)
+        derive(database, request.resolution, first, last, wait=True)
     with database.read() as connection:
         apart = places.apart(connection)
         parts: list[_Rows] = []
@@ -196,9 +197,7 @@ def _presence(
     """Presence per cell of the grid, or why there is none: it needs to know when, not how long."""
     if days > MOST_DAYS_OF_PINGS:
         return None, [f"presence_s is computed for at most {MOST_DAYS_OF_PINGS} days at once"]
-    oldest, derived = pings.oldest_us(c), coverage.oldest_hour(c)
-    kept_from = request.from_us if oldest is None else oldest // HOUR_US * HOUR_US
-    if derived is not None and max(derived * HOUR_US, request.from_us) < kept_from:
+    if _is_lost(c, request):
         return None, ["presence_s needs pings, and those of this interval are deleted by age"]
     total = np.zeros(len(grid))
     duties: Collection[int] = DUTIES_OF[request.duty]
@@ -216,9 +215,14 @@ def _presence(
 
 def _lost(c: Connection, request: Request, stored: bool) -> list[str]:
     """What is said where the interval begins before the pings that are left."""
-    oldest, derived = pings.oldest_us(c), coverage.oldest_hour(c)
-    if stored or derived is None or (oldest is not None and request.from_us >= oldest):
+    if stored or not _is_lost(c, request):
         return []
-    if oldest is None or max(derived * HOUR_US, request.from_us) < oldest // HOUR_US * HOUR_US:
-        return ["this resolution is computed from pings, and the oldest of them are deleted by age"]
-    return []
+    return ["this resolution is computed from pings, and the oldest of them are deleted by age"]
+
+
+def _is_lost(c: Connection, request: Request) -> bool:
+    """Whether pings of the interval are deleted of which something was derived."""
+    derived = coverage.oldest_hour(c)
+    if derived is None:
+        return False
+    return max(derived, request.from_us // HOUR_US) < first_open_hour(c)

@@ -214,6 +214,18 @@ class UnitState(BaseModel):
     lon: float | None
     speed_mps: float | None
     heading_deg: float | None
+    idle_interval_s: int | None
+    clock_offset_s: float | None
+
+
+class UnitSettings(BaseModel):
+    """What an administrator declares of a unit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    idle_interval_s: Annotated[int, Field(strict=True, gt=0, le=86_400)] | None = Field(
+        None, description="Seconds between two reports of the unit's box while it is parked."
+    )
 
 
 class PlanRequest(BaseModel):

@@ -8,6 +8,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from app.checks import UNKNOWN_UNIT, C, Flaw, Limits, checked
+from app.clocks import Clocks
 from app.db import Database
 from app.facts import IncidentColumns, Ints, PingColumns
 from app.geo.dwell import REACH_US
@@ -126,8 +127,9 @@ def accept_pings(
     encoding: str | None,
     now_us: int,
     only_units: Collection[str] | None = None,
+    clocks: Clocks | None = None,
 ) -> Receipt:
-    """The receipt of a body of pings, all of whose good ones are on disk.
+    """The receipt of a body of pings, all of whose good ones are on disk; `clocks` hear of them.
 
     Raises BadInput, TooLarge or WrongMedia where the body as a whole cannot be taken, and
     DatabaseAway; nothing was stored then.
@@ -137,7 +139,10 @@ def accept_pings(
     if not len(batch.columns):
         return batch.refused.receipt(batch.received, 0)
     with database.write() as c:
-        return keep_pings(c, batch, settings.register_units, only_units)
+        receipt = keep_pings(c, batch, settings.register_units, only_units)
+    if clocks is not None:
+        clocks.hear(batch.columns, now_us)
+    return receipt
 
 
 def accept_incidents(

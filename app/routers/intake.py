@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app import intake
-from app.deps import DatabaseDep, NowDep, SettingsDep, needs
+from app.deps import Caller, DatabaseDep, NowDep, SettingsDep, needs
 from app.errors import TooBusy
 from app.guard import MAX_BODY_BYTES, GuardedRoute, check_media, chunks_of
 from app.problems import problem, problems
@@ -99,8 +99,14 @@ class Gate:
 async def add_pings(
     request: Request, database: DatabaseDep, settings: SettingsDep, now_us: NowDep
 ) -> Response:
-    """Stores pings. Scope `ingest`. Acknowledged means flushed to disk."""
-    return await _take(request, partial(intake.accept_pings, database, settings, now_us=now_us))
+    """Stores pings. Scope `ingest`. Acknowledged means flushed to disk.
+
+    A key may be limited to some units; pings of others are then `unknown_unit`.
+    """
+    caller: Caller = request.state.caller
+    accept = partial(intake.accept_pings, database, settings, now_us=now_us)
+    clocks = request.app.state.clocks
+    return await _take(request, partial(accept, only_units=caller.units, clocks=clocks))
 
 
 @router.post(

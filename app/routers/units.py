@@ -16,7 +16,7 @@ from app.instants import FIRST_US, LAST_US
 from app.moments import texts_of
 from app.problems import problems
 from app.routers.districts import GEOJSON, answer
-from app.schemas import UnitState, When, is_name
+from app.schemas import Name, UnitSettings, UnitState, When, is_name
 from app.shifts import HOUR_US
 from app.store import pings, units
 
@@ -39,12 +39,42 @@ router = APIRouter(
 def list_units(database: DatabaseDep, settings: SettingsDep, now_us: NowDep) -> Response:
     """Every unit by call sign, with its last ping and how old that is. Scope `view`.
 
-    A unit that was silent for too long is stale; then its status is unknown.
+    A unit that was silent for too long is stale; then its status is unknown. One that stood when
+    last heard may be silent for as long as its `idle_interval_s`, if that is declared.
     """
     with database.read() as connection:
         found = units.list_units(connection)
     states = [unit_document(unit, settings, now_us) for unit in found]
     return Response(msgspec.json.encode(states), media_type="application/json")
+
+
+@router.put(
+    "/{id:path}",
+    summary="Register a unit",
+    dependencies=[needs("admin")],
+    response_model=UnitState,
+    responses={
+        200: {"description": "Changed."},
+        201: {"description": "Registered.", "model": UnitState},
+        **problems(413, 415, 422),
+    },
+)
+def put_unit(
+    id: Name,  # noqa: A002  the contract's word
+    body: UnitSettings,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    now_us: NowDep,
+) -> Response:
+    """Registers a unit, or changes what is declared of it. Scope `admin`.
+
+    Needed before the first ping only where units do not register themselves. A member left out is
+    forgotten.
+    """
+    with database.write() as connection:
+        unit, new = units.set_unit(connection, id, body.idle_interval_s)
+    content = msgspec.json.encode(unit_document(unit, settings, now_us))
+    return Response(content, 201 if new else 200, media_type="application/json")
 
 
 @router.get(

@@ -22,6 +22,7 @@ from app.geo.fixes import NOT_SENT, Pings
 from app.shifts import HOUR_US
 from app.store import columns
 from app.store.coverage import mark_dirty
+from app.store.partitions import make_days
 from app.store.units import lock_units, move_units
 from app.tables import pings as table
 
@@ -89,12 +90,6 @@ def silences(c: Connection, from_us: int, until_us: int, stale_us: int) -> list[
 def last_before_us(c: Connection, until_us: int) -> int | None:
     """The instant of the newest ping of any unit before an instant; None where there is none."""
     found = c.scalar(select(func.max(table.c.time_us)).where(table.c.time_us < until_us))
-    return None if found is None else int(found)
-
-
-def oldest_us(c: Connection) -> int | None:
-    """The instant of the oldest ping that is still there; None where there is none."""
-    found = c.scalar(select(func.min(table.c.time_us)))
     return None if found is None else int(found)
 
 
@@ -220,6 +215,7 @@ def _replace_sqlite(c: Connection, pings: Pings) -> None:
 
 def _write_postgres(c: Connection, batch: Pings) -> tuple[Pings, int]:
     """Inserts what is newer than all of its unit's pings, so cannot be there; upserts the rest."""
+    make_days(c, batch.time_us)
     numbers, place = np.unique(batch.unit, return_inverse=True)
     newer = batch.time_us > lock_units(c, numbers)[place]
     if newer.any():
@@ -238,18 +234,25 @@ def _write_postgres(c: Connection, batch: Pings) -> tuple[Pings, int]:
 def _upsert_postgres(c: Connection, batch: Pings) -> tuple[Mask, int]:
     """Which rows were written, and how many of them are new.
 
-    The key finds what is there, the content decides, and xmax 0 tells an insert from an update.
+    The key finds what is there, the content decides. Every part of the statement sees the table as
+    it was before, so those that were there are known (a partitioned table does not tell by xmax).
     """
     sent = _sent(batch)
     values = ", ".join(_without_nan(name) for name in sent)
     sets = ", ".join(f"{name} = excluded.{name}" for name in CONTENT)
+    bounds = f"BETWEEN {int(batch.time_us[0])} AND {int(batch.time_us[-1])}"
     statement = (
-        f"WITH written AS (INSERT INTO {table.name} AS t ({', '.join(sent)})"
-        f" SELECT {values} FROM {columns.unnest(sent)}"
+        f"WITH s AS MATERIALIZED (SELECT * FROM {columns.unnest(sent)}),"
+        f" there AS MATERIALIZED (SELECT t.time_us, t.unit FROM s JOIN {table.name} AS t"
+        f" ON t.time_us = s.time_us AND t.unit = s.unit AND t.time_us {bounds}),"
+        f" written AS (INSERT INTO {table.name} AS t ({', '.join(sent)})"
+        f" SELECT {values} FROM s"
         f" ON CONFLICT (time_us, unit) DO UPDATE SET {sets}"
         f" WHERE {_content_postgres('excluded')} < {_content_postgres('t')}"
-        " RETURNING time_us, t.unit, CAST(xmax = 0 AS int)::int8 AS new)"
-        " SELECT array_agg(time_us), array_agg(unit::int8), array_agg(new) FROM written"
+        " RETURNING t.time_us, t.unit)"
+        " SELECT array_agg(written.time_us), array_agg(written.unit::int8),"
+        " array_agg(CAST(there.unit IS NULL AS int)::int8)"
+        " FROM written LEFT JOIN there USING (time_us, unit)"
     )
     cursor = columns.many(c, statement, sent)
     time_us, unit, new = (columns.array_of(cursor, i, "i8") for i in range(3))

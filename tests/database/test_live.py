@@ -79,8 +79,8 @@ def test_a_new_place_has_all_derived_again(database: Database) -> None:
 
 def test_what_is_being_derived_while_a_place_comes_stays_dirty(database: Database) -> None:
     add(database, town.PINGS)
-    with database.read() as c:
-        todo = store.dirty(c)
+    with database.write() as c:
+        todo = store.take_up(c, store.dirty(c))
     with database.write() as c:
         put_place(c, Place("hq", "Headquarters", "station", STATION))
         known = store.read_coverage(c, 0, 1)
