@@ -59,6 +59,7 @@ def test_presence_is_at_most_what_units_spent(pings: Pings, resolution: int) -> 
         assert np.array_equal(alone.presence_s, alone.unit_s)
 
 
+@settings(max_examples=50, deadline=None)
 @given(fleets(), RESOLUTIONS, APART)
 def test_in_small_blocks_it_is_the_same(pings, resolution, apart) -> None:
     whole = stays_of(pings, resolution, apart=apart)
@@ -75,7 +76,7 @@ def test_order_of_arrival_changes_nothing(pings, resolution, apart, random) -> N
     assert np.array_equal(presence_of(one).presence_s, presence_of(other).presence_s)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(fleets(), RESOLUTIONS, APART)
 def test_hour_by_hour_is_the_same_as_all_at_once(pings, resolution, apart) -> None:
     whole = duty_rows(derived(pings, resolution, apart))
