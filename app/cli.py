@@ -218,6 +218,21 @@ def load_districts(
     _receipt(run(_database(), file, id_field, name_field, timezone, shifts))
 
 
+@load.command("places")
+def load_places(
+    file: Path,
+    kind: Annotated[
+        str, typer.Option(help="station, garage, court, hospital or other, for all of them.")
+    ] = "other",
+    id_field: Annotated[str | None, typer.Option(help="Property that becomes the id.")] = None,
+    name_field: Annotated[str | None, typer.Option(help="Property that becomes the name.")] = None,
+) -> None:
+    """Load places whose time is no patrol, from any format that GDAL reads."""
+    from app.load import load_places as run
+
+    _receipt(run(_database(), file, kind, id_field, name_field))
+
+
 @load.command("incidents")
 def load_incidents(file: Path, profile: str = "generic") -> None:
     """Load incidents; again changes nothing."""

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely import MultiPolygon
 from sqlalchemy import Connection
 
 from app.db import Database
 from app.errors import DatabaseAway
+from app.geo.duty import DutyRows, duty_rows, no_duty_rows, on_duty, patrol_s, spans_of
 from app.geo.dwell import CONTEXT_HOURS, Coverage, Dwell, dwell_of
 from app.geo.fixes import Pings, no_pings
 from app.geo.grid import parents, resolutions
+from app.geo.stays import Stays, stays_of
 from app.shifts import HOUR_US
-from app.store import coverage, pings
+from app.store import coverage, pings, places
 from app.store.coverage import DirtyHours, Dosage
 
 BLOCK_HOURS = 24  # derived at once
@@ -26,7 +29,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Patrol:
-    """Patrol in a window: seconds per cell and hour, transit left out, as columns.
+    """Patrol in a window: seconds per cell and hour, as columns, without what is no dosage.
+
+    Left out are transit, time off duty, and time at a station and the like.
 
     `cell` (n,) uint64 at one H3 resolution, `hour` (n,) int64, `dosage_s` (n,) [s].
     `observed_s`, `unobserved_s` [s]: of all units in the window. `last_us`: the newest ping
@@ -75,20 +80,46 @@ def patrol(database: Database, resolution: int, from_us: int, until_us: int) -> 
         known = coverage.read_coverage(connection, first, last)
         head = _pings(connection, from_us // HOUR_US, first, until_us)
         tail = _pings(connection, last, until_us // HOUR_US + 1, until_us)
+        apart = places.apart(connection)
     ends = [
-        dwell_of(head, resolution, between_us=(from_us, min(first * HOUR_US, until_us))),
-        dwell_of(tail, resolution, between_us=(last * HOUR_US, until_us)),
+        dosed(head, resolution, (from_us, min(first * HOUR_US, until_us)), apart),
+        dosed(tail, resolution, (last * HOUR_US, until_us), apart),
     ]
-    parts = [_at(stored, resolution), *(_per_cell(dwell) for dwell, _ in ends)]
+    parts = [
+        _at(stored, resolution),
+        *((dwell.cell, dwell.hour, patrol_s(dwell, duty)) for dwell, _, duty in ends),
+    ]
     cell, hour, dosage_s = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return Patrol(
         cell,
         hour,
         dosage_s,
-        float(known.observed_s.sum() + sum(c.observed_s.sum() for _, c in ends)),
-        float(known.unobserved_s.sum() + sum(c.unobserved_s.sum() for _, c in ends)),
+        float(known.observed_s.sum() + sum(c.observed_s.sum() for _, c, _ in ends)),
+        float(known.unobserved_s.sum() + sum(c.unobserved_s.sum() for _, c, _ in ends)),
         _last_us(tail, known),
     )
+
+
+def dosed(
+    seen: Pings,
+    resolution: int,
+    between_us: tuple[int, int] | None,
+    apart: MultiPolygon | None,
+) -> tuple[Dwell, Coverage, DutyRows]:
+    """Dwell, what is known of each hour, and what is known of the duty in it.
+
+    `apart`: the areas that are no patrol.
+    """
+    dwell, known = dwell_of(seen, resolution, between_us=between_us)
+    if apart is None and not bool((seen.status >= 0).any()):
+        return dwell, known, no_duty_rows()  # then every stay is of unknown duty
+    stays = stays_on_duty(seen, resolution, apart)
+    return dwell, known, duty_rows(stays.within(*between_us) if between_us else stays)
+
+
+def stays_on_duty(seen: Pings, resolution: int, apart: MultiPolygon | None) -> Stays:
+    """The stays of these pings, with their duty; `apart`: the areas that are no patrol."""
+    return on_duty(stays_of(seen, resolution, apart=apart), spans_of(seen))
 
 
 def _derive_block(database: Database, resolution: int, block: DirtyHours, wait: bool) -> int:
@@ -110,9 +141,10 @@ def _derive_taken(database: Database, resolution: int, mine: DirtyHours) -> int:
             (first - CONTEXT_HOURS) * HOUR_US,
             (last + CONTEXT_HOURS) * HOUR_US,
         )
-    dwell, known = dwell_of(seen, resolution)
+        apart = places.apart(connection)
+    dwell, known, duty = dosed(seen, resolution, None, apart)
     with database.write() as connection:
-        return coverage.replace_dwell(connection, mine, dwell, known)
+        return coverage.replace_dwell(connection, mine, dwell, known, duty)
 
 
 @contextmanager
@@ -181,7 +213,3 @@ def _at(stored: Dosage, resolution: int) -> tuple[NDArray[np.uint64], Ints, Floa
     """
     fine = resolutions(stored.cell) >= resolution
     return parents(stored.cell[fine], resolution), stored.hour[fine], stored.dosage_s[fine]
-
-
-def _per_cell(dwell: Dwell) -> tuple[NDArray[np.uint64], Ints, Floats]:
-    return dwell.cell, dwell.hour, dwell.dwell_s - dwell.transit_s

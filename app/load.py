@@ -19,6 +19,7 @@ from app.profile import read_profile
 from app.settings import Settings
 from app.shifts import parse_calendar, zone
 from app.store.districts import District, get_district, put_district
+from app.store.places import KINDS, Place, get_place, put_place
 
 Progress = Callable[[int, int | None], None]  # done, and of how much: bytes or rows of the file
 # The table of pings is in order of time and most files are not, so each write touches most of the
@@ -116,6 +117,27 @@ def load_districts(
             new = _district(boundary, timezone, calendar, old)
             if new != old:
                 put_district(c, new)
+                accepted += 1
+    return Refused().receipt(len(found), accepted).as_dict()
+
+
+def load_places(
+    database: Database, path: Path, kind: str, id_field: str | None, name_field: str | None
+) -> dict[str, Any]:
+    """The receipt of a file of polygons that are no patrol: all are stored, or none.
+
+    An unchanged one is a duplicate. Raises BadInput for a file that cannot be read, Invalid for a
+    kind that does not exist, and DatabaseAway.
+    """
+    if kind not in KINDS:
+        raise Invalid(f"no kind of place is called {kind!r}; there is {', '.join(KINDS)}")
+    found = files.read_districts(path, id_field, name_field)
+    with database.write() as c:
+        accepted = 0
+        for boundary in found:
+            new = Place(boundary.id, boundary.name, kind, boundary.geometry)
+            if get_place(c, boundary.id) != new:
+                put_place(c, new)
                 accepted += 1
     return Refused().receipt(len(found), accepted).as_dict()
 

@@ -1,5 +1,6 @@
 """The service: `create_app(settings)` puts it together, `serve` runs it."""
 
+import asyncio
 import contextlib
 import gc
 import importlib.metadata
@@ -24,12 +25,14 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import coverage, retention
+from app import coverage, retention, watch
 from app.aliases import Aliases
 from app.clocks import Clocks
 from app.db import Database
 from app.deps import Keyring, now_us
+from app.documents import view_of
 from app.errors import DatabaseAway
+from app.events import Hub, View
 from app.guard import Express
 from app.intake import accept_pings
 from app.intake.decode import PingItem, ping_columns
@@ -37,7 +40,21 @@ from app.intake.queue import Queue
 from app.metrics import Metrics
 from app.middleware import Outermost
 from app.problems import handle_errors
-from app.routers import districts, docs, feeds, health, intake, pages, plans, shifts, units
+from app.routers import (
+    districts,
+    docs,
+    dosage,
+    events,
+    feeds,
+    health,
+    intake,
+    pages,
+    places,
+    plans,
+    rules,
+    shifts,
+    units,
+)
 from app.routers.metrics import router_of
 from app.settings import Settings
 
@@ -49,6 +66,11 @@ come out. A key travels as `Authorization: Bearer KEY`, `X-API-Key: KEY`, the pa
 Basic, or `?api_key=KEY`. Every error is `application/problem+json` (RFC 9457)."""
 GRACE_S = 8  # for answers under way; what is not answered then was not acknowledged
 REST = 9  # seconds of rest for each of derivation
+# Those of a part come before those of the whole, whose ids may hold a slash.
+_ROUTERS = (
+    *(pages, health, docs, intake, dosage, events, districts, shifts, units, plans),
+    *(places, rules),
+)
 CLOCKS_EVERY_S = 15.0
 LAST_S = 13.0  # after a signal, whatever still hangs
 
@@ -67,15 +89,25 @@ def create_app(settings: Settings) -> FastAPI:
 
     configure_logs(settings)
 
+    def clock() -> int:
+        return int(app.dependency_overrides.get(now_us, now_us)())
+
+    def look() -> View:
+        return view_of(app.state.database, settings, clock())
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             if settings.derive_every_s:
                 tasks.start_soon(_keep_deriving, app)
+            if settings.live_every_s:
+                tasks.start_soon(_keep_watching, app.state.database, settings, clock)
+                tasks.start_soon(app.state.events.keep_looking)
             if settings.retain_every_s:
                 tasks.start_soon(_keep_retaining, app.state.database, settings)
             tasks.start_soon(_keep_clocks, app.state.clocks, app.state.database)
             yield
+            app.state.events.stop()
             tasks.cancel_scope.cancel()
         app.state.queue.close()
         app.state.database.close()
@@ -95,6 +127,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.keyring = Keyring(app.state.database)
     app.state.metrics = metrics = Metrics()
     app.state.gate = intake.Gate()
+    app.state.events = Hub(look, settings.live_every_s)
     app.state.aliases = Aliases(app.state.database)
     app.state.clocks = Clocks()
     accept = partial(accept_pings, app.state.database, settings, clocks=app.state.clocks)
@@ -102,7 +135,7 @@ def create_app(settings: Settings) -> FastAPI:
     metrics.waiting.set_function(lambda: len(app.state.queue))
     metrics.waiting_bytes.set_function(lambda: app.state.gate.held_bytes)
     handle_errors(app)
-    for module in (pages, health, docs, intake, districts, shifts, units, plans):
+    for module in _ROUTERS:
         app.include_router(module.router)
     app.include_router(feeds.router)
     app.include_router(feeds.tolerant)
@@ -135,7 +168,7 @@ def serve(
         # The server raises the signal again when it is done; to be told to stop is no failure.
         signal.signal(number, lambda *_: sys.exit(0))
     _settle_memory()
-    _Server(config).run(sockets)
+    _Server(config, app.state.events.stop).run(sockets)
 
 
 def _settle_memory() -> None:
@@ -169,6 +202,20 @@ async def _keep_deriving(app: FastAPI) -> None:
         took_s = time.monotonic() - began
         app.state.metrics.derive_s.observe(took_s)
         await anyio.sleep(max(settings.derive_every_s, REST * took_s))
+
+
+async def _keep_watching(database: Database, settings: Settings, clock: Callable[[], int]) -> None:
+    """Judges the rules of inactivity, again and again."""
+    while True:
+        try:
+            await to_thread.run_sync(
+                watch.evaluate, database, settings, clock(), abandon_on_cancel=True
+            )
+        except DatabaseAway as away:
+            log.warning("rules wait", reason=str(away))
+        except Exception:
+            log.exception("rules failed")
+        await anyio.sleep(settings.live_every_s)
 
 
 async def _keep_retaining(database: Database, settings: Settings) -> None:
@@ -223,13 +270,23 @@ class _Service(FastAPI):
 
 
 class _Server(uvicorn.Server):
-    """A server that a thread which hangs cannot keep alive."""
+    """A server that neither a thread which hangs nor a stream can keep alive."""
+
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Remembers whose loop it is, so that a signal can speak to it."""
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begins to stop; what is acknowledged is on disk, so that a hard end loses nothing."""
         timer = threading.Timer(LAST_S, os._exit, [0])
         timer.daemon = True
         timer.start()
+        self._loop.call_soon_threadsafe(self._end_streams)  # they have no end of their own
         super().handle_exit(sig, frame)
 
 

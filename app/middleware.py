@@ -107,5 +107,7 @@ class _Answer:
 
 
 def _as_get(scope: Scope) -> Scope:
-    """HEAD is answered as GET is, without the body."""
-    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+    """HEAD is answered as GET is, without the body; what would have no end may look at the mark."""
+    if scope["method"] != "HEAD":
+        return scope
+    return {**scope, "method": "GET", "focus_patrol.bare": True}

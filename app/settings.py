@@ -62,6 +62,13 @@ class Settings(BaseSettings):
         description="Pause between derivations of dwell inside `serve`; 0 derives only "
         "when a plan asks.",
     )
+    live_every_s: float = Field(
+        2.0,
+        ge=0,
+        le=5,
+        description="Pause between looks at rules of inactivity, and for those who listen to "
+        "events; 0 looks only when somebody begins to listen.",
+    )
     feeds: str = Field("feeds", description="The folder in which feeds are looked for by name.")
     feed_tokens: dict[str, SecretStr] = Field(
         {},

@@ -211,6 +211,54 @@ coverage = Table(  # derived: how much of a unit's hour is known
     sqlite_with_rowid=False,
 )
 
+dwell_duty = Table(  # derived: the part of dwell whose duty is known; the rest is unknown
+    "dwell_duty",
+    metadata,
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("unit", Integer, primary_key=True, autoincrement=False),
+    Column("cell", BigInteger, primary_key=True, autoincrement=False),
+    Column("duty", SmallInteger, primary_key=True, autoincrement=False),  # app.geo.stays.DUTIES
+    Column("stationary_s", Float, nullable=False),
+    Column("slow_s", Float, nullable=False),
+    Column("transit_s", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+places = Table(  # where time is no patrol
+    "places",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("geometry", Geo("MULTIPOLYGON"), nullable=False),
+    _gist("places_geometry"),
+)
+
+rules = Table(  # how long cells may be without a unit, and when
+    "rules",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("district", String(64), ForeignKey("districts.id"), nullable=False),
+    Column("cells", JSON, nullable=False),  # H3 strings of one resolution
+    Column("begins", String(5), nullable=False),  # local HH:MM
+    Column("ends", String(5), nullable=False),
+    Column("idle_s", Float, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("rule", String(64), nullable=False),  # outlives the rule
+    Column("district", String(64), nullable=False),
+    Column("from_us", BigInteger, nullable=False),
+    Column("window_end_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger),  # null while it is open
+    Column("closed_by", String(16)),
+    Index("alerts_rule_from", "rule", "from_us", unique=True),
+)
+
 plans = Table(
     "plans",
     metadata,

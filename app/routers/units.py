@@ -1,6 +1,6 @@
 """Units: where each was last heard, and where it has been."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -8,21 +8,19 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from app.deps import DatabaseDep, NowDep, SettingsDep, needs
+from app.documents import unit_document
 from app.errors import Invalid, NotFound
 from app.geo import fixes, geojson
 from app.guard import GuardedRoute
 from app.instants import FIRST_US, LAST_US
-from app.moments import text_of, texts_of
+from app.moments import texts_of
 from app.problems import problems
 from app.routers.districts import GEOJSON, answer
 from app.schemas import Name, UnitSettings, UnitState, When, is_name
-from app.settings import Settings
-from app.shifts import HOUR_US, SECOND_US
+from app.shifts import HOUR_US
 from app.store import pings, units
 
 _FEATURE = {"content": {GEOJSON: {"schema": {"$ref": "#/components/schemas/Feature"}}}}
-
-IDLE_SLACK_S = 120  # a report of a parked car may come late by its way and its clock
 
 router = APIRouter(
     prefix="/v1/units",
@@ -46,7 +44,7 @@ def list_units(database: DatabaseDep, settings: SettingsDep, now_us: NowDep) -> 
     """
     with database.read() as connection:
         found = units.list_units(connection)
-    states = [_state(unit, settings, now_us) for unit in found]
+    states = [unit_document(unit, settings, now_us) for unit in found]
     return Response(msgspec.json.encode(states), media_type="application/json")
 
 
@@ -75,7 +73,7 @@ def put_unit(
     """
     with database.write() as connection:
         unit, new = units.set_unit(connection, id, body.idle_interval_s)
-    content = msgspec.json.encode(_state(unit, settings, now_us))
+    content = msgspec.json.encode(unit_document(unit, settings, now_us))
     return Response(content, 201 if new else 200, media_type="application/json")
 
 
@@ -113,30 +111,3 @@ def get_track(
         track = track.take((track.time_us >= begin) & (track.time_us < end))
     properties = {"unit_id": id, "cleaned": cleaned, "coordTimes": texts_of(track.time_us)}
     return answer(geojson.feature(geojson.line(track.lat, track.lon), properties))
-
-
-def _state(unit: units.Unit, settings: Settings, now_us: int) -> dict[str, Any]:
-    """What is known of a unit now; of a stale one the state is unknown, not the last one sent."""
-    age_s = None if unit.last_us is None else max(0, now_us - unit.last_us) / SECOND_US
-    stale = age_s is None or age_s > _patience_s(unit, settings)
-    status = 0 if stale or unit.status is None else max(0, unit.status)
-    return {
-        "unit_id": unit.unit_id,
-        "time": None if unit.last_us is None else text_of(unit.last_us),
-        "age_s": age_s,
-        "stale": stale,
-        "status": fixes.STATUS[status],
-        "lat": unit.lat,
-        "lon": unit.lon,
-        "speed_mps": unit.speed_mps,
-        "heading_deg": unit.heading_deg,
-        "idle_interval_s": unit.idle_interval_s,
-        "clock_offset_s": unit.clock_offset_s,
-    }
-
-
-def _patience_s(unit: units.Unit, settings: Settings) -> float:
-    """How long a unit may be silent [s]: boxes of parked cars report once in so many minutes."""
-    if unit.idle_interval_s is None or not unit.still:
-        return settings.stale_s
-    return max(settings.stale_s, unit.idle_interval_s + IDLE_SLACK_S)

@@ -17,15 +17,17 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
+from app.geo.duty import DutyRows, no_duty_rows, patrol_s
 from app.geo.dwell import Coverage, Dwell
+from app.geo.grid import Cells
 from app.shifts import HOUR_US
 from app.store import columns
 from app.store.retention import first_open_hour
 from app.store.units import lock_units
 from app.tables import coverage as coverage_table
-from app.tables import dirty_hours
+from app.tables import dirty_hours, dwell_duty
 from app.tables import dwell as dwell_table
 from app.tables import pings as pings_table
 
@@ -33,6 +35,8 @@ CLAIM = 0x666F_6375  # any number that nobody else locks: "focu"
 CLAIM_WAIT_S = 60  # for somebody else who derives an hour
 
 Ints = NDArray[np.int64]
+
+_CHUNK = 500  # SQLite takes 999 parameters in its oldest builds
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ class DirtyHours:
 
 @dataclass(frozen=True)
 class Dosage:
-    """Seconds of patrol per cell and UTC hour, transit left out, sorted by (hour, cell).
+    """Seconds of patrol per cell and UTC hour, sorted by (hour, cell).
+
+    Transit is left out, and so is what is no patrol: off duty, or at a station and the like.
 
     `cell` (n,) uint64, `hour` (n,) int64, `dosage_s` (n,) float64.
     """
@@ -164,11 +170,24 @@ def mark_derived_dirty(c: Connection) -> None:
     mark_dirty(c, found["unit"], found["hour"])
 
 
-def replace_dwell(c: Connection, derived: DirtyHours, dwell: Dwell, coverage: Coverage) -> int:
+def mark_all_dirty(c: Connection) -> None:
+    """Marks all that can be derived again, and what is being derived at this moment, too."""
+    mark_derived_dirty(c)
+    lock_units(c, np.unique(dirty(c).unit))
+    c.execute(update(dirty_hours).values(mark=0))
+
+
+def replace_dwell(
+    c: Connection,
+    derived: DirtyHours,
+    dwell: Dwell,
+    coverage: Coverage,
+    duty: DutyRows | None = None,
+) -> int:
     """How many of the hours were settled: their rows replaced, their marks cleared.
 
-    `derived` is what `take_up` gave (or part of it), `dwell` and `coverage` the rows of those hours
-    and no others; an hour may have none. Hours whose mark has changed or gone keep their rows.
+    `derived` is what `take_up` gave (or part of it); `dwell`, `coverage` and `duty` the rows of
+    those hours and no others; an hour may have none. Hours whose mark has changed keep theirs.
     """
     if len(derived) == 0:
         return 0
@@ -177,7 +196,12 @@ def replace_dwell(c: Connection, derived: DirtyHours, dwell: Dwell, coverage: Co
     settled = derived.take(np.isin(_pair(derived.unit, derived.hour), _still(derived, now)))
     pairs = _pair(settled.unit, settled.hour)
     keys = {"hour": settled.hour, "unit": settled.unit}
-    for table, rows in ((dwell_table, dwell), (coverage_table, coverage)):
+    duty = no_duty_rows() if duty is None else duty
+    for table, rows in (
+        (dwell_table, dwell),
+        (coverage_table, coverage),
+        (dwell_duty, duty),
+    ):
         columns.delete(c, table, keys)
         chosen = np.isin(_pair(rows.unit, rows.hour), pairs)
         columns.insert(
@@ -192,16 +216,14 @@ def dosage(c: Connection, from_hour: int, to_hour: int) -> Dosage:
 
     Summed in the order of units, so the same rows give the same bytes on any database.
     """
-    t = dwell_table.c
-    query = select(t.hour, t.unit, t.cell, t.dwell_s, t.transit_s)
-    found = columns.read(c, query.where(t.hour >= from_hour, t.hour < to_hour))
-    order = np.lexsort((found["unit"], found["cell"], found["hour"]))
-    hour, cell = found["hour"][order], found["cell"][order]
-    patrol_s = (found["dwell_s"] - found["transit_s"])[order]
+    dwell = read_dwell(c, from_hour, to_hour)
+    seconds = patrol_s(dwell, read_duty(c, from_hour, to_hour))
+    order = np.lexsort((dwell.unit, dwell.cell, dwell.hour))
+    hour, cell = dwell.hour[order], dwell.cell[order]
     first = np.ones(len(hour), dtype=np.bool_)
     first[1:] = (hour[1:] != hour[:-1]) | (cell[1:] != cell[:-1])
-    sums = np.bincount(np.cumsum(first) - 1, weights=patrol_s).astype(np.float64)
-    return Dosage(cell[first].astype(np.uint64), hour[first], sums)
+    sums = np.bincount(np.cumsum(first) - 1, weights=seconds[order]).astype(np.float64)
+    return Dosage(cell[first], hour[first], sums)
 
 
 def read_dwell(c: Connection, from_hour: int, to_hour: int) -> Dwell:
@@ -212,6 +234,48 @@ def read_dwell(c: Connection, from_hour: int, to_hour: int) -> Dwell:
     order = np.lexsort((found["cell"], found["unit"], found["hour"]))
     found["cell"] = found["cell"].astype(np.uint64)
     return Dwell(**{name: column[order] for name, column in found.items()})
+
+
+def read_duty(c: Connection, from_hour: int, to_hour: int) -> DutyRows:
+    """The known duties in the hours `[from_hour, to_hour)`, sorted by (hour, unit, cell, duty)."""
+    t = dwell_duty.c
+    query = select(*(t[column.name] for column in fields(DutyRows)))
+    found = columns.read(c, query.where(t.hour >= from_hour, t.hour < to_hour))
+    order = np.lexsort((found["duty"], found["cell"], found["unit"], found["hour"]))
+    found |= {"cell": found["cell"].astype(np.uint64), "duty": found["duty"].astype(np.int8)}
+    return DutyRows(**{name: column[order] for name, column in found.items()})
+
+
+def hours_in(c: Connection, cells: Cells, from_hour: int, to_hour: int) -> tuple[Ints, Ints]:
+    """Units and hours in `[from_hour, to_hour)` in which something is or may be in the cells.
+
+    Those that have dwell there, and those that are dirty: two (p,) int64, distinct pairs.
+    """
+    t = dwell_table.c
+    todo = dirty(c, from_hour, to_hour)
+    pairs = [_pair(todo.unit, todo.hour)]
+    for start in range(0, len(cells), _CHUNK):
+        chunk = cells[start : start + _CHUNK].astype(np.int64).tolist()
+        query = select(t.unit, t.hour).where(
+            t.hour >= from_hour, t.hour < to_hour, t.cell.in_(chunk), t.dwell_s > 0
+        )
+        found = columns.read(c, query.distinct())
+        pairs.append(_pair(found["unit"], found["hour"]))
+    both = np.unique(np.concatenate(pairs))
+    return both & 0xFFFFFFFF, both >> 32
+
+
+def hours_heard(c: Connection, from_hour: int, to_hour: int) -> tuple[Ints, Ints]:
+    """Units and hours in `[from_hour, to_hour)` of which there is anything, as `hours_in`."""
+    known, todo = read_coverage(c, from_hour, to_hour), dirty(c, from_hour, to_hour)
+    both = np.unique(np.concatenate([_pair(known.unit, known.hour), _pair(todo.unit, todo.hour)]))
+    return both & 0xFFFFFFFF, both >> 32
+
+
+def oldest_hour(c: Connection) -> int | None:
+    """The oldest hour of which anything is derived; None where there is none."""
+    found = c.scalar(select(func.min(coverage_table.c.hour)))
+    return None if found is None else int(found)
 
 
 def read_coverage(c: Connection, from_hour: int, to_hour: int) -> Coverage:

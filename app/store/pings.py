@@ -69,6 +69,35 @@ def read_pings(c: Connection, units: Ints | None, from_us: int, to_us: int) -> P
     return pings.ordered()
 
 
+def silences(c: Connection, from_us: int, until_us: int, stale_us: int) -> list[tuple[int, int]]:
+    """Stretches of `[from_us, until_us)` in which no unit at all was heard for over `stale_us`.
+
+    Each from the last ping (or `from_us`) to the next (or `until_us`), in order of time. Jumps
+    from ping to ping along the key, so that it takes a few look-ups for any number of pings.
+    """
+    t = table.c.time_us
+    found = []
+    heard_us = c.scalar(select(func.max(t)).where(t < until_us, t <= from_us))
+    at_us = int(heard_us) if heard_us is not None else from_us - stale_us - 1
+    while at_us + stale_us < until_us:
+        within = select(func.max(t)).where(t > at_us, t <= at_us + stale_us, t < until_us)
+        next_us = c.scalar(within)
+        if next_us is None:
+            after = select(func.min(t)).where(t > at_us + stale_us, t < until_us)
+            heard_us = c.scalar(after)
+            next_us = until_us if heard_us is None else int(heard_us)
+            if next_us > from_us:
+                found.append((max(at_us, from_us), next_us))
+        at_us = int(next_us)
+    return found
+
+
+def last_before_us(c: Connection, until_us: int) -> int | None:
+    """The instant of the newest ping of any unit before an instant; None where there is none."""
+    found = c.scalar(select(func.max(table.c.time_us)).where(table.c.time_us < until_us))
+    return None if found is None else int(found)
+
+
 def first_of_each(pings: Pings) -> tuple[Pings, Ints]:
     """One row per identity, sorted by time and unit, and which row came first with each.
 

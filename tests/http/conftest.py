@@ -108,6 +108,7 @@ def start() -> Iterator[Callable[[Settings], Service]]:
             "busy_timeout_s": 0.5,
             "derive_every_s": 0,
             "retain_every_s": 0,
+            "live_every_s": 0,
         }
         app = create_app(settings.model_copy(update=still))
         app.dependency_overrides[deps.now_us] = lambda: NOW_US
