@@ -12,18 +12,22 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.geo.fixes import Pings
+import numpy as np
+
+from app.geo.fixes import Pings, pings_of
 from app.migrate import migrate
 from app.settings import Settings
-from tests.benchmark.bench_store_pings import copy, executemany, postgis, rate, sqlite, taxis
+from tests.benchmark.bench_store_pings import copy, executemany, postgis, rate, sqlite
+from tests.benchmark.sender import ping
 from tests.benchmark.table import Table
 from tests.serving import Process, serving
 
 ROWS, COMMIT = 200_000, 1_000  # of the raw load: as many rows as a batch has, in flushed commits
-BATCHES = 8  # connections that send batches
+BATCHES = 16  # connections that send batches
 COLUMNS = ("database", "what", "calls/s", "pings/s", "p50 ms", "p99 ms", "beside", "ratio")
 
 
@@ -59,10 +63,12 @@ def run(seconds: float = 6.0) -> Table:
 
 
 def rows() -> Pings:
-    """Pings in order of time, as they come from a fleet."""
-    found = taxis()
-    order = found.time_us.argsort(kind="stable")[:ROWS]
-    return found.take(order)
+    """The pings that the client sends, as columns."""
+    made = [json.loads(ping(number, 1.6e9)) for number in range(ROWS)]
+    column = {name: np.array([each[name] for each in made]) for name in made[0]}
+    unit = np.array([int(name.removeprefix("car ")) + 1 for name in column["unit_id"]])
+    some = pings_of(unit, (column["time"] * 1e6).astype(np.int64), column["lat"], column["lon"])
+    return replace(some, speed_mps=column["speed_mps"], heading_deg=column["heading_deg"] * 1.0)
 
 
 def line(

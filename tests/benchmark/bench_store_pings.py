@@ -97,31 +97,39 @@ def _store(database: Database, pings: Pings) -> None:
 
 def executemany(database: Database, pings: Pings) -> None:
     """As fast as SQLite takes rows."""
+    sent = columns_of(pings)
+    marks = ", ".join("?" * len(sent))
     with database.write() as c:
         connection: sqlite3.Connection = driver(c)
-        columns = (pings.time_us, pings.unit, pings.lat, pings.lon)
         connection.executemany(
-            "INSERT INTO pings (time_us, unit, lat, lon) VALUES (?, ?, ?, ?)",
-            zip(*(column.tolist() for column in columns), strict=True),
+            f"INSERT INTO pings ({', '.join(sent)}) VALUES ({marks})",  # noqa: S608  our own names
+            zip(*(getattr(pings, name).tolist() for name in sent), strict=True),
         )
 
 
 def copy(database: Database, pings: Pings) -> None:
     """As fast as PostgreSQL takes rows."""
-    kinds = {"time_us": "i8", "unit": "i4", "lat": "f8", "lon": "f8"}
+    sent = columns_of(pings)
     layout = [("n", ">i2")]
-    for name, kind in kinds.items():
+    for name, kind in sent.items():
         layout += [(f"{name} length", ">i4"), (name, ">" + kind)]
     packed = np.empty(len(pings), dtype=layout)
-    packed["n"] = len(kinds)
-    for name, kind in kinds.items():
+    packed["n"] = len(sent)
+    for name, kind in sent.items():
         packed[f"{name} length"] = int(kind[1])
         packed[name] = getattr(pings, name)
     with database.write() as c:
         connection: psycopg.Connection = driver(c)
-        into = "COPY pings (time_us, unit, lat, lon) FROM STDIN (FORMAT BINARY)"
-        with connection.cursor() as cursor, cursor.copy(into) as copy:
-            copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8) + packed.tobytes() + b"\xff\xff")
+        into = f"COPY pings ({', '.join(sent)}) FROM STDIN (FORMAT BINARY)"
+        with connection.cursor() as cursor, cursor.copy(into) as copied:
+            copied.write(b"PGCOPY\n\xff\r\n\0" + bytes(8) + packed.tobytes() + b"\xff\xff")
+
+
+def columns_of(pings: Pings) -> dict[str, str]:
+    """The columns that these pings have, with their kinds."""
+    kinds = {"time_us": "i8", "unit": "i4", "lat": "f8", "lon": "f8"}
+    more = ("speed_mps", "heading_deg", "accuracy_m")
+    return kinds | {n: "f8" for n in more if not np.isnan(getattr(pings, n)).all()}
 
 
 @contextmanager
