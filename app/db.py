@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import DatabaseAway
 from app.settings import Settings
+from app.sqlite_functions import add_functions
 
 CONNECTIONS = 8
 CACHE_KIB = 32 * 1024  # of each connection to SQLite
@@ -37,6 +38,7 @@ class Database:
         self.engine = engine_of(settings)
         self._wait_s = settings.busy_timeout_s
         self._turn = threading.Lock()
+        self.written = 0  # times that this process wrote; equal means that it wrote nothing since
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -53,12 +55,15 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """A connection whose work is flushed to disk when the block ends, or undone if it fails."""
-        if self.engine.dialect.name == "sqlite":
-            with _as_away(), self._alone() as connection:
-                yield connection
-        else:
-            with _as_away(), self.engine.begin() as connection:
-                yield connection
+        try:
+            if self.engine.dialect.name == "sqlite":
+                with _as_away(), self._alone() as connection:
+                    yield connection
+            else:
+                with _as_away(), self.engine.begin() as connection:
+                    yield connection
+        finally:
+            self.written += 1
 
     def close(self) -> None:
         """Returns every connection."""
@@ -115,6 +120,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute("PRAGMA temp_store = MEMORY")
+    add_functions(connection)
 
 
 @contextlib.contextmanager

@@ -15,12 +15,15 @@ import structlog
 import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette_compress import CompressMiddleware
 
 from app import coverage
 from app.db import Database
 from app.deps import Keyring
 from app.errors import DatabaseAway
 from app.middleware import Outermost
+from app.ogc import routes as layers
 from app.problems import handle_errors
 from app.routers import districts, docs, health, intake, pages, plans, shifts, units
 from app.settings import Settings
@@ -73,8 +76,16 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.keyring = Keyring(app.state.database)
     app.state.gate = intake.Gate()
     handle_errors(app)
-    for module in (pages, health, docs, intake, districts, shifts, units, plans):
+    for module in (pages, health, docs, intake, districts, shifts, units, plans, layers):
         app.include_router(module.router)
+    app.add_middleware(CompressMiddleware)  # leaves event streams alone
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins.split(),
+            allow_headers=["Authorization", "X-API-Key"],
+            expose_headers=["Content-Crs", "ETag", "X-Request-ID"],
+        )
     app.add_middleware(Outermost)
     return app
 
