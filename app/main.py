@@ -76,9 +76,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.keyring = Keyring(app.state.database)
     app.state.gate = intake.Gate()
     handle_errors(app)
-    for module in (pages, health, docs, intake, districts, shifts, units, plans, layers):
+    # Routes are tried in this order; clients of layers ask most often.
+    for module in (layers, pages, health, docs, intake, districts, shifts, units, plans):
         app.include_router(module.router)
-    app.add_middleware(CompressMiddleware)  # leaves event streams alone
+    # Leaves event streams alone. Low levels: GIS clients take gzip, and wait for each page.
+    app.add_middleware(CompressMiddleware, gzip_level=1, brotli_quality=2)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
