@@ -169,7 +169,9 @@ def pygeoapi(url: URL, folder: Path) -> Iterator[str]:
     """The layer in pygeoapi."""
     folder = folder / "pygeoapi"
     folder.mkdir(exist_ok=True)
-    (folder / "template.json").write_text(json.dumps(_pygeoapi_settings(url)))
+    port = peers.free_port()  # its links are as its settings say
+    settings = _pygeoapi_settings(url, f"http://127.0.0.1:{port}")
+    (folder / "template.json").write_text(json.dumps(settings))
     variables = {
         "PYGEOAPI_CONFIG": str(folder / "template.json"),
         "PYGEOAPI_OPENAPI": str(folder / "openapi.yml"),
@@ -181,11 +183,11 @@ def pygeoapi(url: URL, folder: Path) -> Iterator[str]:
     )  # fmt: skip
     command = [peers.program("pygeoapi", "uvicorn"), "pygeoapi.starlette_app:APP"]
     path = "/collections/hexagons/items"
-    with peers.running([*command, "--port", "{port}"], path, variables) as served:
+    with peers.running([*command, "--port", "{port}"], path, variables, port) as served:
         yield f"{served}{path}?f=json"
 
 
-def _pygeoapi_settings(url: URL) -> dict[str, object]:
+def _pygeoapi_settings(url: URL, address: str) -> dict[str, object]:
     data = {
         "host": url.host,
         "port": url.port,
@@ -216,7 +218,7 @@ def _pygeoapi_settings(url: URL) -> dict[str, object]:
     return {
         "server": {
             "bind": {"host": "127.0.0.1", "port": 5000},
-            "url": "http://127.0.0.1:5000",
+            "url": address,
             "mimetype": "application/json; charset=UTF-8",
             "encoding": "utf-8",
             "language": "en-US",

@@ -50,13 +50,13 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], path: str, variables: Mapping[str, str]
+    command: Sequence[str | Path], path: str, variables: Mapping[str, str], port: int | None = None
 ) -> Iterator[str]:
     """The address of a server, from when it answers at a path until the block ends.
 
     `command` takes the port in place of `{port}`.
     """
-    port = free_port()
+    port = port or free_port()
     words = [str(word).replace("{port}", str(port)) for word in command]
     values = {name: value.replace("{port}", str(port)) for name, value in variables.items()}
     process = subprocess.Popen(
