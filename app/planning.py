@@ -1,5 +1,6 @@
 """One shift of one district planned: a few reads, pure functions, one write."""
 
+import importlib.metadata
 import uuid
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
@@ -15,9 +16,19 @@ from app import coverage, features, severity
 from app.db import Database
 from app.errors import Invalid, NotFound
 from app.geo import geojson
+from app.geo.dwell import DwellParameters
 from app.geo.grid import Grid, area_km2, grid_of, index_of, neighbours, to_text
 from app.geo.priority import PriorityParameters, priority, residual
-from app.geo.risk import Component, Incidents, Risk, RiskParameters, expected
+from app.geo.risk import (
+    Component,
+    Incidents,
+    Risk,
+    RiskParameters,
+    expected,
+    oldest_us,
+    placed,
+    usable,
+)
 from app.geo.visits import Choice, ChoiceParameters, VisitParameters, choose
 from app.geo.zones import zone_parameters
 from app.reasons import notes_of, reasons_of
@@ -29,6 +40,7 @@ from app.store.history import Box, History
 from app.store.plans import Plan, PlanCells, PlanZone
 
 VERSION = 1  # of a plan when it is made
+CODE_VERSION = importlib.metadata.version("focus-patrol")
 
 _remembered: WeakKeyDictionary[Database, dict[int, History]] = WeakKeyDictionary()
 
@@ -53,6 +65,7 @@ class Parameters:
     """All model values of a plan; stored with it."""
 
     resolution: int
+    dwell: DwellParameters
     risk: RiskParameters
     severity_table: str
     priority: PriorityParameters
@@ -70,6 +83,8 @@ class Parameters:
             **asdict(self.choice.visits),
             **risk,
             "components": [_named(part) for part in self.risk.components],
+            "dwell": asdict(self.dwell),
+            "code_version": CODE_VERSION,
         }
 
 
@@ -91,6 +106,7 @@ def parameters_of(settings: Settings) -> Parameters:
     resolution = settings.plan_resolution
     return Parameters(
         resolution,
+        DwellParameters(),
         RiskParameters(),
         settings.severity_table,
         PriorityParameters(),
@@ -119,6 +135,8 @@ def plan_shift(database: Database, settings: Settings, request: Request, now_us:
         for hours in (request.unit_hours, district.unit_hours, settings.unit_hours)
         if hours is not None
     )
+    if not (np.isfinite(hours) and hours >= 0):
+        raise Invalid("unit_hours must be a number of hours, 0 or more")
     plan, cells = _made(district, shift, data_until_us, hours, grid, rings, facts, parameters)
     plan = replace(plan, created_us=now_us)
     with database.write() as connection:
@@ -185,9 +203,12 @@ def _facts(
     return Facts(known, patrol)
 
 
-def _history_of(district: District, shift: Shift, known: Incidents) -> Shifts:
-    """The shifts from the first incident to the planned shift."""
-    first_us = int(known.time_us.min()) if len(known) else shift.start_us
+def _history_of(
+    district: District, shift: Shift, until_us: int, known: Incidents, parameters: RiskParameters
+) -> Shifts:
+    """The shifts from the first incident that has weight left to the planned shift."""
+    weighs = known.time_us[known.time_us >= oldest_us(min(shift.start_us, until_us), parameters)]
+    first_us = int(weighs.min()) if len(weighs) else min(shift.start_us, until_us)
     return instances(
         district.shifts,
         district.timezone,
@@ -207,8 +228,10 @@ def _made(
     parameters: Parameters,
 ) -> tuple[Plan, PlanCells]:
     """The plan and its cells: pure, and the same for the same arguments."""
-    history = _history_of(district, shift, facts.incidents)
-    weights = severity.severity_of(facts.incidents.categories, parameters.severity_table)
+    history = _history_of(district, shift, data_until_us, facts.incidents, parameters.risk)
+    used, _ = placed(facts.incidents.take(usable(facts.incidents, parameters.risk)), grid)
+    present = [used.categories[code] for code in np.unique(used.category).tolist()]
+    weights = severity.severity_of(present, parameters.severity_table)
     risk = expected(
         facts.incidents, grid, history, shift, data_until_us, weights.weights, parameters.risk
     )
@@ -219,6 +242,9 @@ def _made(
     left_s = residual(
         where, patrol.hour, patrol.dosage_s, len(grid), data_until_us, parameters.priority
     )
+    # A shift that begins after the data end is met by what is left of the patrol by then.
+    ahead_s = max(0, shift.start_us - data_until_us) / SECOND_US
+    left_s *= 2.0 ** (-ahead_s / parameters.priority.dosage_half_life_s)
     unmet = priority(risk.expected_harm, left_s, parameters.priority)
     hours = (shift.end_us - shift.start_us) / HOUR_US
     choice = choose(unmet, grid, rings, unit_hours, parameters.choice, hours)
@@ -244,8 +270,17 @@ def _made(
             {"id": zone.id, "priority": zone.priority, "reason": zone.reason}
             for zone in choice.dropped
         ],
-        notes=notes_of(grid, risk, patrol, weights, choice, parameters.priority, data_until_us),
-        parameters=parameters.flat(),
+        notes=notes_of(
+            grid,
+            risk,
+            patrol,
+            weights,
+            choice,
+            parameters.priority,
+            data_until_us,
+            parameters.dwell.ways.silence_s,
+        ),
+        parameters=parameters.flat() | {"severity_weights": dict(weights.weights)},
         version=VERSION,
         zones=zones,
     )

@@ -25,6 +25,11 @@ from tests.postgres import NotInstalled, PostgresServer, maintenance, settings_f
 CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--runs 20`: how often the service is killed under load."""
+    parser.addoption("--runs", type=int, default=2, help="how often the service is killed")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that skips itself in CI has failed."""

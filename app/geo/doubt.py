@@ -76,17 +76,20 @@ def variances_s2(
     """
     total_s = ways.total_us[way] / SECOND_US
     spent_s = spent_us / SECOND_US
-    earlier, later = places.stop[ways.fix], places.stop[ways.fix + 1]
-    part = np.where((earlier >= 0) | (later >= 0), parameters.leaving, parameters.moving)
+    from_stop = (places.stop[ways.fix] >= 0) & ~ways.later  # stops of another hour are not known
+    to_stop = (places.stop[ways.fix + 1] >= 0) & ~(ways.over & ~ways.later)
+    part = np.where(from_stop | to_stop, parameters.leaving, parameters.moving)
     variance = part[way] * spent_s * (total_s - spent_s)
     wholly = spent_us == (ways.high_us - ways.low_us)[way]
-    stays = (earlier >= 0) & (later >= 0) & (ways.length_m <= parameters.standing_m)
+    stays = np.where(ways.over, from_stop | to_stop, from_stop & to_stop)
+    stays &= ways.length_m <= parameters.standing_m
     variance[stays[way]] = 0.0
     inside = np.flatnonzero(wholly & ~stays[way])
-    fix = ways.fix[way[inside]]
-    room_m = _room_m(np.stack([fix, fix + 1]).ravel(), places, plane, resolution)
+    start = ways.fix[way[inside]] + ways.later[way[inside]]
+    stop = ways.fix[way[inside]] + ~(ways.over & ~ways.later)[way[inside]]
+    room_m = _room_m(np.concatenate([start, stop]), places, plane, resolution)
     reach_m = parameters.outing_m + parameters.outing_mps * spent_s[inside]
-    nearest_m = np.minimum(room_m[: len(fix)], room_m[len(fix) :])
+    nearest_m = np.minimum(room_m[: len(start)], room_m[len(start) :])
     deviation_s = parameters.outing * spent_s[inside] * np.exp(-nearest_m / reach_m)
     variance[inside] = deviation_s * deviation_s
     return variance

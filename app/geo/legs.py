@@ -116,7 +116,7 @@ def _ends(fixes: Fixes, places: Places, ways: Ways) -> tuple[Floats, Indices, In
     """
     start, stop = ways.fix.copy(), ways.fix + 1
     over = np.flatnonzero(ways.over)
-    later = ways.low_us[over] > 0
+    later = ways.later[over]
     measured = np.where(later, ways.fix[over], ways.fix[over] + 1)
     extra = len(fixes) + np.arange(len(over))
     start[over[later]] = extra[later]

@@ -112,7 +112,7 @@ def tally_of(
     chunk = np.concatenate([ways.chunk[shares.way], doubts.chunk])
     code = lattice.one_code_each(np.concatenate([shares.code, doubts.code]), resolution)
     way = np.concatenate([shares.way, extra - 1])
-    order = order_of(chunk, code, way)
+    order = order_of(chunk, *lattice.halves(code), way)
     chunk, code, way = chunk[order], code[order], way[order]
     new = changes(chunk, code)
     rows = np.flatnonzero(new)

@@ -1,6 +1,6 @@
 """What a unit did between two fixes: observed or not, where it stood, and for how long."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,8 +67,9 @@ class Ways:
 
     `fix` int64, the earlier of the two fixes; `chunk` int64; `total_us` int64, from fix to fix;
     the row's part of it is `low_us` to `high_us`. `seen`: whether it was observed. `over`: whether
-    it leads into another hour, so that its other end counts as measured and not as placed. The
-    unit stands for the first `wait_us` and the last `linger_us` and goes `length_m` in between.
+    it leads into another hour, so that its other end counts as measured and not as placed; `later`:
+    whether the row is the part in that other hour. The unit stands for the first `wait_us` and the
+    last `linger_us` and goes `length_m` in between.
     """
 
     fix: Indices
@@ -78,6 +79,7 @@ class Ways:
     high_us: Indices
     seen: Mask
     over: Mask
+    later: Mask
     wait_us: Indices
     linger_us: Indices
     length_m: Floats
@@ -133,7 +135,7 @@ def ways_of(fixes: Fixes, places: Places, parameters: WayParameters) -> Ways:
     wait_us, linger_us = _standing_us(fix, seen & ~over, total_us, length_m, from_stop, to_stop)
     whole = Ways(
         fix, fixes.chunk[fix], total_us, np.zeros_like(fix), total_us, seen, over,
-        wait_us, linger_us, length_m,
+        np.zeros_like(over), wait_us, linger_us, length_m,
     )  # fmt: skip
     return _split_at_hours(whole, fixes)
 
@@ -167,20 +169,14 @@ def _standing_us(
 def _split_at_hours(ways: Ways, fixes: Fixes) -> Ways:
     """Ways over an hour's end as two rows, one in each hour."""
     row = np.repeat(np.arange(len(ways)), 1 + ways.over)
-    second = np.zeros(len(row), dtype=np.bool_)
-    second[1:] = row[1:] == row[:-1]
+    later = ~changes(row)
     split = ways.take(row)
     start_us = fixes.time_us[split.fix]
     end_us = (start_us // HOUR_US + 1) * HOUR_US - start_us
-    return Ways(
-        split.fix,
-        np.where(second, fixes.chunk[split.fix + 1], split.chunk),
-        split.total_us,
-        np.where(second, end_us, 0),
-        np.where(split.over & ~second, end_us, split.total_us),
-        split.seen,
-        split.over,
-        split.wait_us,
-        split.linger_us,
-        split.length_m,
+    return replace(
+        split,
+        chunk=np.where(later, fixes.chunk[split.fix + 1], split.chunk),
+        low_us=np.where(later, end_us, 0),
+        high_us=np.where(split.over & ~later, end_us, split.total_us),
+        later=later,
     )

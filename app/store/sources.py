@@ -6,10 +6,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, FromClause, case, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    case,
+    cast,
+    func,
+    select,
+)
 
 from app.geo.fixes import STATUS
+from app.shifts import SECOND_US
 from app.store import columns
+from app.store.units import IDLE_SLACK_S
 from app.tables import cells, districts, incidents, plan_cells, plan_zones, plans, units
 
 Ints = NDArray[np.int64]
@@ -44,9 +55,15 @@ def source_of(layer: str, now_us: int, stale_us: int) -> Source:
 
 
 def units_at(now_us: int, stale_us: int) -> Source:
-    """Units, of which those are stale that were not heard within `stale_us`."""
+    """Units, of which those are stale that were not heard for longer than `stale_us`.
+
+    One that stood when last heard, and declares how rarely it then reports, may be silent so long.
+    """
     t = units.c
-    stale = func.coalesce(t.last_us, 0) < now_us - stale_us
+    idle_us = (cast(t.idle_interval_s, BigInteger) + IDLE_SLACK_S) * SECOND_US
+    waits = t.still.is_(True) & t.idle_interval_s.is_not(None) & (idle_us > stale_us)
+    patience_us = case((waits, idle_us), else_=stale_us)
+    stale = func.coalesce(t.last_us, 0) < now_us - patience_us
     names = dict(enumerate(STATUS))
     return Source(
         rows=units,

@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy import func, select
 from app.db import Database
 from app.errors import BadInput, Invalid
 from app.geo.fixes import Pings
-from app.intake import Receipt, accept_incidents, accept_pings
+from app.intake import Call, Receipt, accept_incidents, accept_pings, decoded_pings
 from app.load import load_districts, load_incidents, load_pings
 from app.settings import Settings
 from app.store.districts import District, get_district, list_districts, put_district
@@ -33,9 +34,16 @@ INCIDENT: dict[str, Any] = {"incident_id": "1", "occurred_from": NOW_S, "categor
 }
 
 
-def send(database: Database, settings: Settings, items: Any, **more: Any) -> Receipt:
-    body = json.dumps(items).encode()
-    return accept_pings(database, settings, body, None, None, NOW_US, **more)
+def call(items: Any, only_units: set[str] | None = None) -> Call:
+    return Call(partial(decoded_pings, json.dumps(items).encode(), None, None), only_units)
+
+
+def send(
+    database: Database, settings: Settings, items: Any, only_units: set[str] | None = None
+) -> Receipt:
+    (receipt,) = accept_pings(database, settings, [call(items, only_units)], NOW_US).outcomes
+    assert isinstance(receipt, Receipt)
+    return receipt
 
 
 def counts(receipt: Receipt) -> tuple[int, int, int]:

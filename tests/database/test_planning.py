@@ -15,9 +15,12 @@ from app import planning, simulate
 from app.db import Database
 from app.demo.load import load_town
 from app.errors import Invalid, NotFound
+from app.geo.grid import cells_at
 from app.settings import Settings
 from app.shifts import DAY_US, HOUR_US, instance
+from app.store.columns import ABSENT
 from app.store.districts import District, put_district
+from app.store.incidents import IncidentRows, add_incidents
 from app.store.plans import Plan, PlanCells, cells_of
 
 DAY = date(2026, 6, 12)
@@ -48,6 +51,24 @@ def planned(database: Database, request: planning.Request = EVENING) -> tuple[Pl
     plan = planning.plan_shift(database, Settings(), request, START_US + DAY_US)
     with database.read() as connection:
         return plan, cells_of(connection, plan.id)
+
+
+def happened(times_us: list[int], lat: float, lon: float) -> IncidentRows:
+    """An incident at one place at each of these instants."""
+    n = len(times_us)
+    return IncidentRows(
+        incident_id=[f"i{k}" for k in range(n)],
+        occurred_from_us=np.array(times_us, dtype=np.int64),
+        occurred_to_us=np.full(n, ABSENT),
+        reported_at_us=np.full(n, ABSENT),
+        lat=np.full(n, lat),
+        lon=np.full(n, lon),
+        cell=cells_at(np.full(n, lat), np.full(n, lon), 10),
+        category=["theft"] * n,
+        final_category=[None] * n,
+        source=np.ones(n, dtype=np.int8),
+        municipality=[None] * n,
+    )
 
 
 def differing(one: object, other: object, names: list[str]) -> list[str]:
@@ -159,3 +180,36 @@ def test_the_zones_open_in_gdal_with_rfc_7946_winding_and_six_decimals(
             x, y = np.array(polygon[0]).T
             assert (x[:-1] * y[1:] - x[1:] * y[:-1]).sum() > 0  # counter-clockwise
             assert np.array_equal(np.round(polygon[0], 6), polygon[0])
+
+
+def test_an_incident_of_long_ago_changes_nothing_and_costs_nothing(database: Database) -> None:
+    """Year 1 in a zone west of Greenwich is before the first day that a calendar has."""
+    old_us, new_us = -62_135_596_800 * 10**6, START_US - DAY_US
+    area = District("a", "A", WHOLE.timezone, WHOLE.shifts, WHOLE.polygon)
+    point = WHOLE.polygon.centroid
+    with database.write() as connection:
+        put_district(connection, area)
+        add_incidents(connection, happened([old_us, new_us], point.y, point.x))
+    plan, cells = planned(database, replace(EVENING, district="a"))
+    assert plan.zones
+    # One incident in the 28 days that a young record counts for: some 8 of 28 * 24 hours.
+    assert 0.001 < cells.expected_incidents.sum() < 0.1
+
+
+def test_what_is_left_of_patrol_fades_until_the_shift_begins(
+    databases: tuple[Database, Database],
+) -> None:
+    now_us = START_US - 24 * HOUR_US
+    later = planning.plan_shift(databases[0], Settings(), EVENING, now_us)
+    with databases[0].read() as connection:
+        cells = cells_of(connection, later.id)
+    assert cells.dosage_s.sum() > 3600
+    # Twelve half-lives of two hours: 1/4096 at most.
+    assert (cells.residual_s <= cells.dosage_s / 4096 + 1e-9).all()
+
+
+def test_notes_speak_of_what_is_on_record_here(databases: tuple[Database, Database]) -> None:
+    plan, _ = planned(databases[0])
+    assert set(plan.parameters["severity_weights"]) <= set(simulate.happenings.CATEGORIES)
+    assert any("GPS" in note for note in plan.notes)
+    assert plan.parameters["dwell"]["ways"]["near_gap_s"] == 900

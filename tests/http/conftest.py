@@ -103,7 +103,13 @@ def start() -> Iterator[Callable[[Settings], Service]]:
 
     def started(settings: Settings) -> Service:
         # No derivation beside the tests: it would hold the lock that some of them take away.
-        still = {"retention_days": 0, "busy_timeout_s": 0.5, "derive_every_s": 0}
+        still = {
+            "retention_days": 0,
+            "busy_timeout_s": 0.5,
+            "derive_every_s": 0,
+            "retain_every_s": 0,
+            "live_every_s": 0,
+        }
         app = create_app(settings.model_copy(update=still))
         app.dependency_overrides[deps.now_us] = lambda: NOW_US
         service = Service(Client(app), settings)

@@ -344,3 +344,16 @@ def test_zones_and_cells_are_those_of_the_plan(layers: Service) -> None:
     features = read(layers, "/collections/cells/items")["features"]
     assert [{n: f["properties"][n] for n in cells[0]} for f in features] == cells
     assert len(cells) == len(town.GRID)
+
+
+def test_a_parked_unit_may_be_silent_as_long_as_it_declares(layers: Service) -> None:
+    # P-1 stands, and was heard two hours, 7,200 s, ago.
+    ping = {"unit_id": "P-1", "lat": 44.48, "lon": -79.8, "speed_mps": 0.0}
+    heard = [ping | {"time": NOW_US / 1e6 - before_s} for before_s in (7260, 7200)]
+    assert layers.post("/v1/pings", heard).json()["accepted"] == 2
+    for idle_s, stale in ((3600, True), (7200, False)):
+        assert layers.put("/v1/units/P-1", {"idle_interval_s": idle_s}).status_code == 200
+        said = {unit["unit_id"]: unit["stale"] for unit in layers.get("/v1/units").json()}
+        page = read(layers, "/collections/units/items")["features"]
+        assert {f["id"]: f["properties"]["stale"] for f in page} == said
+        assert said["P-1"] == stale

@@ -123,7 +123,8 @@ def test_who_waits_too_long_for_a_turn_is_told_to_come_back(service: Service) ->
     key = {"X-API-Key": service.keys["ingest"]}
     with service.client.app.state.database.write():  # the first gets its turn, but not the lock
         calls = [
-            service.client.begin("POST", "/v1/pings", json=[PING], headers=key) for _ in range(2)
+            service.client.begin("POST", "/v1/incidents", json=[incident()], headers=key)
+            for _ in range(2)
         ]
         busy = {call.result().status_code for call in calls}
     assert busy == {429, 503}

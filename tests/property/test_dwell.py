@@ -87,7 +87,7 @@ def test_order_and_batches_of_arrival_change_nothing(pings, resolution, random) 
         assert same(one, other)
 
 
-@settings(max_examples=60)
+@settings(max_examples=150, deadline=None)
 @given(fleets(), RESOLUTIONS)
 def test_hour_by_hour_is_the_same_as_all_at_once(pings: Pings, resolution: int) -> None:
     whole = dwell_of(pings, resolution)

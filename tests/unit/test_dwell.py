@@ -79,6 +79,17 @@ def test_an_hours_end_splits_time() -> None:
     assert dwell.dwell_s.tolist() == [30.0, 10.0]
 
 
+def test_an_hour_knows_of_the_next_no_more_than_its_first_fix() -> None:
+    # Parked over the hour's end; whether the next hour's fixes make a stop is that hour's affair.
+    stop = track(*stands(200, every=40, after=3390), (3640, 3), (3660, 3), (3700, 3))
+    for fewer in (2, 1):
+        more, _ = dwell_of(stop, 10)
+        less, _ = dwell_of(stop.take(slice(0, -fewer)), 10)
+        for column in fields(Dwell):
+            one, other = getattr(more, column.name), getattr(less, column.name)
+            assert one[more.hour == HOUR].tolist() == other[less.hour == HOUR].tolist()
+
+
 def test_states_go_by_speed() -> None:
     # 60 s at 1 m/s are stationary, at 5 m/s slow patrol, at 20 m/s transit.
     for speed, state in ((1, "stationary_s"), (5, "slow_s"), (20, "transit_s")):
