@@ -84,7 +84,7 @@ def parameters_of(query: bytes, known: frozenset[str]) -> dict[str, str]:
         if name not in known and name not in ANYWHERE and name != "f":
             there = ", ".join(sorted(known)) or "none"
             raise BadInput(f"no query parameter is called {name[:64]!r} here; there is {there}")
-        if not value.isprintable():
+        if not (" ".join(value.split()) if name == "filter" else value).isprintable():
             raise BadInput(f"{name} holds a character that cannot be printed")
     if len(found) < len(pairs):
         raise BadInput("a query parameter is given more than once")

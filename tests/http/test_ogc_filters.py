@@ -29,6 +29,7 @@ def count(service: Service, collection: str, text: str, **query: str) -> int:
 INCIDENTS = {
     "category = 'theft'": 6,
     "category <> 'theft'": 4,
+    "category\t= 'theft'\nAND true": 6,
     "category IN ('assault','theft')": 8,
     "category NOT IN ('assault','theft')": 2,
     "category LIKE 'th%'": 6,
