@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.errors import DatabaseAway
 from app.settings import Settings
+from app.sqlite_functions import add_functions
 
 CONNECTIONS = 8
 RESTED_S = 1.0
@@ -40,6 +41,7 @@ class Database:
         self.engine = engine_of(settings)
         self._wait_s = settings.busy_timeout_s
         self._turn = threading.Lock()
+        self.written = 0  # times that this process wrote; equal means that it wrote nothing since
         self.derivation = threading.Lock()  # held by the thread that derives, see app.coverage
 
     @property
@@ -62,12 +64,15 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """A connection whose work is flushed to disk when the block ends, or undone if it fails."""
-        if self.is_sqlite:
-            with _as_away(), self._alone() as connection:
-                yield connection
-        else:
-            with _as_away(), self.engine.begin() as connection:
-                yield connection
+        try:
+            if self.is_sqlite:
+                with _as_away(), self._alone() as connection:
+                    yield connection
+            else:
+                with _as_away(), self.engine.begin() as connection:
+                    yield connection
+        finally:
+            self.written += 1
 
     @contextlib.contextmanager
     def each(self) -> Iterator[Connection]:
@@ -147,6 +152,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute("PRAGMA temp_store = MEMORY")
+    add_functions(connection)
 
 
 @contextlib.contextmanager

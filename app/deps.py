@@ -118,7 +118,7 @@ async def authorize(request: Request, scope: str | None) -> Caller:
 
 def is_data(request: Request) -> bool:
     """Whether a path lies where nothing is said without a key, not even what there is."""
-    return request.url.path.startswith("/v1/")
+    return request.url.path.startswith(("/v1/", "/ogc"))
 
 
 class Scheme(SecurityBase):

@@ -14,9 +14,8 @@ from app.shifts import HOUR_US, SECOND_US
 from app.store import plans, rules, units
 from app.store.plans import Plan
 from app.store.rules import Alert
-from app.store.units import Unit
+from app.store.units import IDLE_SLACK_S, Unit
 
-IDLE_SLACK_S = 120  # a report of a parked car may come late by its way and its clock
 MOST_PLANS = 50  # whose shift is running
 
 

@@ -23,7 +23,9 @@ import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette_compress import CompressMiddleware
 
 from app import coverage, retention, watch
 from app.aliases import Aliases
@@ -39,6 +41,7 @@ from app.intake.decode import PingItem, ping_columns
 from app.intake.queue import Queue
 from app.metrics import Metrics
 from app.middleware import Outermost
+from app.ogc import routes as layers
 from app.problems import handle_errors
 from app.routers import (
     districts,
@@ -66,9 +69,10 @@ come out. A key travels as `Authorization: Bearer KEY`, `X-API-Key: KEY`, the pa
 Basic, or `?api_key=KEY`. Every error is `application/problem+json` (RFC 9457)."""
 GRACE_S = 8  # for answers under way; what is not answered then was not acknowledged
 REST = 9  # seconds of rest for each of derivation
-# Those of a part come before those of the whole, whose ids may hold a slash.
+# Those of a part come before those of the whole, whose ids may hold a slash; those of layers, which
+# are asked for most often, before all others.
 _ROUTERS = (
-    *(pages, health, docs, intake, dosage, events, districts, shifts, units, plans),
+    *(layers, pages, health, docs, intake, dosage, events, districts, shifts, units, plans),
     *(places, rules),
 )
 CLOCKS_EVERY_S = 15.0
@@ -140,7 +144,21 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(feeds.router)
     app.include_router(feeds.tolerant)
     app.include_router(router_of(settings.open_metrics))
+    _surround(app, settings)
     return app
+
+
+def _surround(app: FastAPI, settings: Settings) -> None:
+    """Compresses answers, and says which other pages' scripts may read them."""
+    # Leaves event streams alone. Low levels: GIS clients take gzip, and wait for each page.
+    app.add_middleware(CompressMiddleware, gzip_level=1, brotli_quality=2)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins.split(),
+            allow_headers=["Authorization", "X-API-Key"],
+            expose_headers=["Content-Crs", "ETag", "X-Request-ID"],
+        )
 
 
 def serve(

@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 import app
+from app import features
 from app.db import Database
 from app.settings import Settings
 
@@ -23,6 +24,7 @@ def migrate(settings: Settings) -> None:
     try:
         with database.write() as connection:
             migrate_connection(connection)
+            features.add_missing(connection)  # of plans that an older version made
     finally:
         database.close()
 

@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from app import coverage, severity
+from app import coverage, features, severity
 from app.db import Database
 from app.errors import Invalid, NotFound
 from app.geo import geojson
@@ -141,6 +141,7 @@ def plan_shift(database: Database, settings: Settings, request: Request, now_us:
     plan = replace(plan, created_us=now_us)
     with database.write() as connection:
         plans.add_plan(connection, plan, cells)
+        features.add_features(connection, plan, cells)
     return plan
 
 

@@ -62,6 +62,18 @@ class Settings(BaseSettings):
         description="Pause between derivations of dwell inside `serve`; 0 derives only "
         "when a plan asks.",
     )
+    public_url: str = Field(
+        "",
+        description="Where clients reach the service, as in https://patrol.example/fp; empty: as "
+        "the request and the proxies before us say.",
+    )
+    cors_origins: str = Field(
+        "",
+        description="Origins of web pages that may read, separated by blanks; * for any.",
+    )
+    layer_page_mib: int = Field(
+        16, ge=1, le=256, description="A page of a layer ends before it has more bytes than this."
+    )
     live_every_s: float = Field(
         2.0,
         ge=0,

@@ -81,8 +81,10 @@ districts = Table(
     Column("shifts", JSON, nullable=False),  # {"day": "07:00", …}: local start times
     Column("parent", String(64), ForeignKey("districts.id")),
     Column("unit_hours", Float),  # default capacity of a plan; null: the setting's
+    Column("number", BigInteger),  # in the order in which they came
     Column("geometry", Geo("MULTIPOLYGON"), nullable=False),
     _gist("districts_geometry"),
+    Index("districts_number", "number", unique=True),
 )
 
 units = Table(
@@ -279,7 +281,9 @@ plans = Table(
     Column("notes", JSON, nullable=False),
     Column("parameters", JSON, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("number", BigInteger),  # in the order in which they were stored
     Index("plans_district_start", "district", "start_us"),
+    Index("plans_number", "number", unique=True),
 )
 
 plan_zones = Table(
@@ -311,6 +315,30 @@ plan_cells = Table(
     Column("residual_s", Float, nullable=False),
     Column("priority", Float, nullable=False),
     sqlite_with_rowid=False,
+)
+
+plan_layers = Table(  # derived: a plan's features as text, so that layers are only cut and sent
+    "plan_layers",
+    metadata,
+    Column("plan", String(36), ForeignKey("plans.id"), primary_key=True),
+    Column("layer", String(16), primary_key=True),  # zones or cells
+    Column("features", Integer, nullable=False),
+    # Compressed: the rank or cell of each feature, where its text ends, and the text itself.
+    Column("keys", LargeBinary, nullable=False),
+    Column("ends", LargeBinary, nullable=False),
+    Column("text", LargeBinary, nullable=False),
+)
+
+cells = Table(  # derived: the outline of every cell that was ever planned
+    "cells",
+    metadata,
+    Column("cell", BigInteger, primary_key=True, autoincrement=False),
+    Column("west", Float, nullable=False),
+    Column("south", Float, nullable=False),
+    Column("east", Float, nullable=False),
+    Column("north", Float, nullable=False),
+    Column("geometry", Geo("MULTIPOLYGON"), nullable=False),
+    _gist("cells_geometry"),
 )
 
 api_keys = Table(

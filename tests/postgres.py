@@ -36,9 +36,10 @@ class PostgresServer:
             shutil.chown(self.folder, "postgres")
         self._run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8")
 
-    def start(self) -> None:
-        """Starts it and waits until it answers."""
-        options = f"-k {self.folder} -c listen_addresses='' -c max_connections=60"
+    def start(self, port: int | None = None) -> None:
+        """Starts it and waits until it answers; with a port for those that know no sockets."""
+        listen = "''" if port is None else f"127.0.0.1 -c port={port}"
+        options = f"-k {self.folder} -c listen_addresses={listen} -c max_connections=60"
         self._run("pg_ctl", "start", "-w", "-l", str(self.folder / "log"), "-o", options)
 
     def stop(self, mode: str = "immediate") -> None:

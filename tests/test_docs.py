@@ -93,7 +93,8 @@ def test_every_page_can_be_reached() -> None:
 
 def test_settings() -> None:
     documented = {
-        words(row[0])[0]: words(row[1])[0] for row in rows("docs/operations.md", "variable")
+        words(row[0])[0]: (words(row[1]) or [""])[0]
+        for row in rows("docs/operations.md", "variable")
     }
     assert documented == {
         f"FOCUS_PATROL_{field.upper()}": str(info.default)

@@ -85,8 +85,15 @@ def features(
 
     Raises ValueError where the lengths differ or a property is not finite.
     """
+    return features_of_texts(geometry_texts(geometries), ids, properties)
+
+
+def features_of_texts(
+    shapes: Sequence[str], ids: Sequence[str], properties: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """As `features`, of geometries that are text already."""
     names, members = _texts(ids, '"', '"'), _texts(properties, "}", "{")
-    columns = zip(names, geometry_texts(geometries), members, strict=True)
+    columns = zip(names, shapes, members, strict=True)
     return [
         f'{{"type":"Feature","id":{name},"geometry":{shape},"properties":{own}}}'
         for name, shape, own in columns

@@ -8,6 +8,7 @@ import shapely
 from sqlalchemy import Connection, Row, insert, select, text, update
 
 from app.errors import Invalid
+from app.store.revisions import next_revision
 from app.tables import districts
 
 
@@ -44,10 +45,11 @@ def put_district(c: Connection, district: District) -> bool:
         "unit_hours": district.unit_hours,
         "geometry": as_multipolygon(district.geometry),
     }
+    number = next_revision(c, "districts")
     mine = update(districts).where(districts.c.id == district.id)
     if c.execute(mine.values(values)).rowcount:
         return False
-    c.execute(insert(districts).values(id=district.id, **values))
+    c.execute(insert(districts).values(id=district.id, number=number, **values))
     return True
 
 

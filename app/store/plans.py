@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, insert, select, update
 
 from app.store import columns
+from app.store.revisions import next_revision
 from app.tables import plan_cells, plan_zones, plans
 
 Floats = NDArray[np.float64]
@@ -75,6 +76,7 @@ def add_plan(c: Connection, plan: Plan, cells: PlanCells) -> None:
     """Stores a plan whole. Raises IntegrityError where its id is taken."""
     row = {name: getattr(plan, name) for name in _PLAN}
     row |= {"dropped": [dict(d) for d in plan.dropped], "notes": list(plan.notes)}
+    row["number"] = next_revision(c, "plans")
     c.execute(insert(plans).values(row | {"parameters": dict(plan.parameters)}))
     if plan.zones:
         c.execute(insert(plan_zones), [_zone_row(plan.id, zone) for zone in plan.zones])

@@ -20,6 +20,8 @@ STILL_MPS = 1.0  # receivers that stand report up to some tenths
 STILL_M = 50.0  # between two reports, where no speed is sent: the error of two fixes in a street
 M_PER_DEG = 111_195.0
 
+IDLE_SLACK_S = 120  # a report of a parked car may come late by its way and its clock
+
 
 @dataclass(frozen=True)
 class Unit:

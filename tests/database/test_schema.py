@@ -35,7 +35,7 @@ def test_migrating_again_changes_nothing(settings: Settings, database: Database)
 
 def test_geometry_has_a_spatial_index_on_postgis(postgis_settings: Settings) -> None:
     with closing(Database(postgis_settings)) as database, database.read() as c:
-        for table in ("districts", "incidents", "plan_zones"):
+        for table in ("districts", "incidents", "plan_zones", "cells"):
             query = text("SELECT indexdef FROM pg_indexes WHERE indexname = :name")
             found = c.execute(query, {"name": f"{table}_geometry"}).scalar_one()
             assert "USING gist (geometry)" in found
