@@ -47,7 +47,7 @@ class MixtureParameters:
     # Hats stand at these quantiles of the own risk of cells in which something happened.
     hats: tuple[float, ...] = (0.1, 0.4, 0.75, 0.97)
     pooled_rounds: int = 30  # of EM, all shift names together
-    rounds: int = 100  # of EM for each shift name; stopping early is itself a shrinkage
+    rounds: int = 150  # of EM for each shift name; stopping early is itself a shrinkage
     # Each weight is drawn to that of all names together as if so many incidents had said so.
     prior_incidents: float = 10.0
     train_half_life_days: float = 730.0  # of what a past shift says about the weights
