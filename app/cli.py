@@ -6,13 +6,16 @@ Exit status: 0 done, 1 the work failed, 2 wrong usage. Errors are one line on st
 import json
 import sys
 import time
-from datetime import date, datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.progress import Progress
 
 from app.errors import FocusPatrolError
 from app.settings import Settings
@@ -93,9 +96,8 @@ def keys_list() -> None:
     from app.keys import list_keys
 
     for key in list_keys(_database()):
-        typer.echo(
-            f"{key.name}\t{','.join(key.scopes)}\t{'active' if key.revoked_us is None else 'revoked'}"
-        )
+        state = "active" if key.revoked_us is None else "revoked"
+        typer.echo(f"{key.name}\t{','.join(key.scopes)}\t{state}")
 
 
 @keys.command("revoke")
@@ -188,15 +190,22 @@ def backtest(
     profile: str = "generic",
 ) -> None:
     """Judge the risk surface on past shifts, each from what was known before it began."""
-    from app.review import backtest_files
+    from app.backtest import Test, backtest_files
 
-    days: tuple[date, date, date | None] = (
-        test_from.date(),
-        test_to.date(),
-        train_from.date() if train_from else None,
-    )
-    report = backtest_files(incidents, profile, boundary, timezone, shifts, resolution, days, out)
-    typer.echo(json.dumps(report["summary"]))
+    train = train_from.date() if train_from else None
+    test = Test(timezone, shifts, resolution, test_from.date(), test_to.date(), train)
+    with _bar("shifts") as progress:
+        report = backtest_files(incidents, profile, boundary, test, out, progress)
+    typer.echo(json.dumps({"shifts": report["shifts"], "incidents": report["incidents"]}))
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar on a terminal, and nothing elsewhere."""
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _database() -> Any:
@@ -207,18 +216,8 @@ def _database() -> Any:
 
 def _loaded(run: Any, file: Path, profile: str) -> None:
     """A load with a progress bar on a terminal, and its receipt on the last line."""
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(file.name, total=None)
-        receipt = run(
-            _database(),
-            Settings(),
-            file,
-            profile,
-            now_us(),
-            lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    with _bar(file.name) as progress:
+        receipt = run(_database(), Settings(), file, profile, now_us(), progress)
     _receipt(receipt)
 
 

@@ -5,7 +5,6 @@ what was written is no instant of the years 1 to 9999.
 """
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -144,6 +143,12 @@ def format_us(texts: pa.Array, form: str) -> Instants:
     return us
 
 
+def check_format(form: str) -> None:
+    """Raises ValueError for a time format that is none of rfc3339, unix and `format_us`'s."""
+    if form not in ("rfc3339", "unix"):
+        _regex(form)
+
+
 def utc_us(wall_us: Instants, timezone: str) -> Instants:
     """The instants at which clocks of a time zone showed `wall_us`: (n,) int64.
 
@@ -260,6 +265,3 @@ def _with_offset(text: NDArray[np.uint8], offset_s: Instants) -> Instants:
     fit &= us != INVALID
     fit &= (second < 60) | (us % DAY_US == 0)
     return within_calendar(us + micro, fit)
-
-
-FORMS: Mapping[str, str] = {"rfc3339": "RFC 3339 with an offset", "unix": "Unix seconds"}

@@ -19,7 +19,10 @@ def digest_of(key: str) -> str:
 
 
 def add_key(database: Database, name: str, scopes: Sequence[str], now_us: int) -> str:
-    """A new key of that name. Raises Invalid for a name or scope that cannot be, Conflict if taken."""
+    """A new key of that name.
+
+    Raises Invalid for a name or scope that cannot be, Conflict for a name that is taken.
+    """
     if not name or name != name.strip() or not name.isprintable() or len(name) > 64:
         raise Invalid("a key's name has 1 to 64 printable characters and no blank at its ends")
     unknown = sorted(set(scopes) - set(SCOPES))

@@ -7,17 +7,19 @@ import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import structlog
 import uvicorn
+from anyio import to_thread
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
+from app import coverage
 from app.db import Database
 from app.deps import Keyring
+from app.errors import DatabaseAway
 from app.middleware import Outermost
 from app.problems import handle_errors
 from app.routers import districts, docs, health, intake, pages, plans, shifts, units
-from app.schemas import Feature, FeatureCollection, Problem
 from app.settings import Settings
 
 VERSION = importlib.metadata.version("focus-patrol")
@@ -29,6 +31,8 @@ Basic, or `?api_key=KEY`. Every error is `application/problem+json` (RFC 9457)."
 GRACE_S = 8  # for answers under way; what is not answered then was not acknowledged
 LAST_S = 13.0  # after a signal, whatever still hangs
 
+log = structlog.get_logger()
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The application on the database of the settings, which it meets with the first request."""
@@ -37,7 +41,11 @@ def create_app(settings: Settings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with anyio.create_task_group() as tasks:
+            if settings.derive_every_s:
+                tasks.start_soon(_keep_deriving, app.state.database, settings)
+            yield
+            tasks.cancel_scope.cancel()
         app.state.database.close()
 
     app = _Service(
@@ -75,24 +83,26 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None
     _Server(config).run()
 
 
+async def _keep_deriving(database: Database, settings: Settings) -> None:
+    """Derives dwell from what comes in, again and again; a plan then finds little left to do."""
+    while True:
+        try:
+            # Left alone at the end: a block of work is stored whole or not at all.
+            await to_thread.run_sync(coverage.derive, database, settings, abandon_on_cancel=True)
+        except DatabaseAway as away:
+            log.warning("derivation waits", reason=str(away))
+        except Exception:
+            log.exception("derivation failed")
+        await anyio.sleep(settings.derive_every_s)
+
+
 class _Service(FastAPI):
-    """The framework's application, whose document also has the schemas that routes point to."""
+    """The framework's application, with a document that is true of ours."""
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""
         if self.openapi_schema is None:
-            made = get_openapi(
-                title=self.title,
-                version=self.version,
-                description=self.description,
-                routes=self.routes,
-            )
-            template = "#/components/schemas/{model}"
-            for model in (Problem, Feature, FeatureCollection):
-                schema = model.model_json_schema(ref_template=template)
-                schema.pop("$defs", None)
-                made["components"]["schemas"][model.__name__] = schema
-            self.openapi_schema = made
+            self.openapi_schema = docs.document_of(self)
         return self.openapi_schema
 
 

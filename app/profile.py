@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from pyproj import CRS
@@ -81,7 +81,7 @@ class HourUnknown(_Table, frozen=True):
     as far as anybody knows, from that time to the end of the local day.
     """
 
-    at: tuple[str, ...]
+    at: tuple[Annotated[str, msgspec.Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")], ...]
     categories: tuple[str, ...] = ()
 
 

@@ -15,18 +15,19 @@ from numpy.typing import NDArray
 from app.errors import Invalid
 from app.geo import accuracy
 from app.geo.accuracy import BUDGETS
-from app.geo.grid import Grid, area_km2
+from app.geo.grid import Grid, area_km2, index_of
 from app.geo.risk import (
     DEFAULTS,
     Component,
     Floats,
     Incidents,
     RiskParameters,
+    known_before,
     placed,
     usable,
 )
 from app.geo.rolling import rolling
-from app.shifts import Shifts, instances
+from app.shifts import DAY_US, Shift, Shifts, instances
 
 NEVER = float("inf")
 BASELINES = (
@@ -222,3 +223,49 @@ def _pooled(
             float(sum(s.top_caught[m] for s in scores)), top
         ),
     }
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How the zones of one plan met what then happened, beside plain counts at equal area.
+
+    `happened` incidents in the district during the shift, `caught` those inside the zones,
+    `caught_by_counts` those inside as many cells chosen by the last twelve months' counts,
+    `possible` the most that so many cells could have held. `chosen` of `cells` cells are zones.
+    """
+
+    happened: int
+    caught: int
+    caught_by_counts: int
+    possible: int
+    chosen: int
+    cells: int
+
+
+def judge(
+    zones: NDArray[np.uint64],
+    grid: Grid,
+    incidents: Incidents,
+    shift: Shift,
+    parameters: RiskParameters = DEFAULTS,
+) -> Judgement:
+    """The judgement of a plan whose zones hold the cells `zones`, from all that is known now.
+
+    Only incidents that certainly happened within the shift are judged; the counts use what was on
+    record before its start, and their ties are broken against them.
+    """
+    used, where = placed(incidents.take(usable(incidents, parameters)), grid)
+    within = (used.time_us >= shift.start_us) & (used.to_us < shift.end_us)
+    happened = np.bincount(where[within], minlength=len(grid)).astype(np.float64)
+    year = known_before(used, shift.start_us) & (used.time_us >= shift.start_us - 365 * DAY_US)
+    counts = np.bincount(where[year], minlength=len(grid)).astype(np.float64)
+    chosen = index_of(grid, zones)
+    size = [len(chosen)]
+    return Judgement(
+        int(happened.sum()),
+        int(happened[chosen].sum()),
+        int(accuracy.hits(counts, happened, size)[0]),
+        int(accuracy.most(happened, size)[0]),
+        len(chosen),
+        len(grid),
+    )

@@ -33,6 +33,10 @@ class Settings(BaseSettings):
         le=12,
         description="The H3 resolution that plans are made at; at most `resolution`.",
     )
+    severity_table: str = Field(
+        "canada_2009",
+        description="What incidents weigh: the name of a table that ships, or a TOML file.",
+    )
     unit_hours: float = Field(
         6.0,
         ge=0,

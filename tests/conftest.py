@@ -6,23 +6,21 @@ the programs of PostgreSQL on this machine, one per worker of pytest-xdist.
 """
 
 import os
-import pwd
 import shutil
-import subprocess
 import tempfile
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Connection, create_engine, make_url, text
+from sqlalchemy import URL, make_url, text
 
 from app.db import Database
 from app.migrate import migrate
 from app.settings import Settings
 from app.tables import metadata
+from tests.postgres import NotInstalled, PostgresServer, maintenance, settings_for
 
 CI = os.environ.get("CI", "").lower() in ("1", "true")
 
@@ -88,9 +86,9 @@ def sqlite_settings(sqlite_template: Path, tmp_path: Path) -> Settings:
 @pytest.fixture
 def postgis_settings(postgis_migrated: Settings) -> Settings:
     """An empty, migrated PostGIS database."""
-    with _maintenance(make_url(postgis_migrated.database_url)) as connection:
+    with maintenance(make_url(postgis_migrated.database_url)) as connection:
         names = ", ".join(table.name for table in metadata.sorted_tables)
-        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))  # noqa: S608  our tables
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
         connection.execute(text("INSERT INTO revisions VALUES ('incidents', 0)"))
     return postgis_migrated
 
@@ -107,13 +105,13 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgis_migrated(postgis_server: URL) -> Iterator[Settings]:
     """One migrated database on the server, for this worker alone."""
     name = f"focus_patrol_test_{uuid.uuid4().hex[:12]}"
-    with _maintenance(postgis_server) as connection:
+    with maintenance(postgis_server) as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
     url = postgis_server.set(database=name)
     settings = settings_for(url.render_as_string(hide_password=False))
     migrate(settings)
     yield settings
-    with _maintenance(postgis_server) as connection:
+    with maintenance(postgis_server) as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
@@ -125,7 +123,10 @@ def postgis_server() -> Iterator[URL]:
         yield make_url(given)
         return
     folder = Path(tempfile.mkdtemp(prefix="focus-patrol-pg-"))
-    server = PostgresServer(folder)
+    try:
+        server = PostgresServer(folder)
+    except NotInstalled as error:
+        pytest.skip(str(error))
     try:
         server.create()
         server.start()
@@ -133,69 +134,3 @@ def postgis_server() -> Iterator[URL]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-class PostgresServer:
-    """A throw-away PostgreSQL that flushes to disk as a real one, reached by a socket in `folder`.
-
-    No port is opened, so that any number of them can run side by side.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """Creates and starts nothing yet. Skips the test where PostgreSQL is not installed."""
-        self.folder = folder
-        self.url = make_url(f"postgresql+psycopg://postgres@/postgres?host={folder}")
-        self._programs = _postgres_programs()
-
-    def create(self) -> None:
-        """Makes an empty cluster."""
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-            shutil.chown(self.folder, "postgres")
-        self._run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8")
-
-    def start(self) -> None:
-        """Starts it and waits until it answers."""
-        options = f"-k {self.folder} -c listen_addresses='' -c max_connections=60"
-        self._run("pg_ctl", "start", "-w", "-l", str(self.folder / "log"), "-o", options)
-
-    def stop(self, mode: str = "immediate") -> None:
-        """Stops it; `immediate` as a loss of power would. Nothing where it does not run."""
-        with suppress(subprocess.CalledProcessError):
-            self._run("pg_ctl", "stop", "-w", "-m", mode)
-
-    def _run(self, program: str, *arguments: str) -> None:
-        as_whom = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        command = [*as_whom, self._programs / program, "-D", self.folder / "data", *arguments]
-        subprocess.run(
-            command, check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-
-
-def settings_for(database_url: str, **others: Any) -> Settings:
-    """Settings of a database, with a short patience so that tests of failures are quick."""
-    return Settings(database_url=database_url, **{"busy_timeout_s": 2.0, **others})
-
-
-def _postgres_programs() -> Path:
-    """Where initdb and pg_ctl are, of the newest version. Skips the test where they are not."""
-    if os.geteuid() == 0:
-        try:
-            pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("PostGIS: there is no user postgres to run it as")
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3]))
-    on_path = shutil.which("initdb")
-    if not found and not on_path:
-        pytest.skip("PostGIS: neither FOCUS_PATROL_TEST_POSTGRES nor a local PostgreSQL")
-    return found[-1].parent if found else Path(str(on_path)).parent
-
-
-@contextmanager
-def _maintenance(url: URL) -> Iterator[Connection]:
-    """A connection on which each statement stands by itself."""
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()

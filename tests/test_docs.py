@@ -227,7 +227,7 @@ def test_modules_are_where_the_architecture_says() -> None:
     there = {name(path) for path in app.glob("*.py") if path.stem != "__init__"}
     there |= {name(path) for path in app.glob("geo/*.py") if path.stem != "__init__"}
     there |= {name(path) for path in app.iterdir() if path.is_dir() and path.name[0] != "_"}
-    assert documented == there
+    assert documented == there - {"app/geo"}  # its stages are listed one by one
 
 
 def parameter_classes() -> list[type]:

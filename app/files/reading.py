@@ -1,5 +1,6 @@
 """Opens a file of pings or incidents by the end of its name, and gives its rows in pieces."""
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from app.profile import Kind, Layout, Profile, layout_of
 BATCH_ROWS = 65_536
 CSV = (".csv", ".tsv", ".txt")
 LINES = (".ndjson", ".jsonl", ".json")
+DAMAGES = (pa.ArrowException, DataSourceError, EOFError, OSError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def open_rows(path: Path, profile: Profile, kind: Kind, batch_rows: int = BATCH_
             source = Source(*line_rows(path, profile, kind, batch_rows))
         else:
             source = _features(path, profile, kind, batch_rows)
-    except (pa.ArrowException, DataSourceError, EOFError) as error:
+    except DAMAGES as error:
         raise _damaged(path, error) from error
     return Source(source.layout, _foreseen(path, source.rows))
 
@@ -57,7 +59,7 @@ def _foreseen(path: Path, rows: Iterator[Rows]) -> Iterator[Rows]:
     """The same rows; what goes wrong while reading becomes BadInput."""
     try:
         yield from rows
-    except (pa.ArrowException, DataSourceError, EOFError) as error:
+    except DAMAGES as error:
         raise _damaged(path, error) from error
 
 

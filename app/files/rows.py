@@ -56,11 +56,13 @@ def numbers(column: pa.Array, quoted: bool) -> tuple[Floats, Mask]:
     if quoted or not _is_text(kind):
         return np.full(len(column), np.nan), np.asarray(column.is_valid())
     try:
-        return _floats(pc.cast(column, pa.float64())), nothing
+        values = _floats(pc.cast(column, pa.float64()))
     except pa.ArrowInvalid:
         fit = pc.fill_null(pc.match_substring_regex(column, NUMBER), False)
         values = _floats(pc.cast(pc.if_else(fit, column, None), pa.float64()))
-        return values, np.asarray(pc.and_(column.is_valid(), pc.invert(fit)))
+    said = np.asarray(pc.fill_null(pc.not_equal(column, ""), False))
+    bad = said & ~np.isfinite(values)
+    return np.where(bad, np.nan, values), bad
 
 
 def texts(column: pa.Array, quoted: bool) -> Coded:

@@ -68,17 +68,19 @@ def line_rows(
 
 def _header(path: Path, profile: Profile) -> tuple[list[str], bool]:
     """The names of the columns, and whether any row follows."""
-    with _opened(path) as file:
-        text = io.TextIOWrapper(file, encoding=profile.encoding, newline="")
+    # Leniently: what is wrong with the rows that follow is theirs to answer for.
+    encoding = "utf-8-sig" if profile.encoding == "utf-8" else profile.encoding
+    with path.open("rb") as raw, _inflated(path, raw) as file:
+        text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
         try:
             lines = csv.reader(text, delimiter=profile.delimiter)
             header = next(lines, [])
             follows = any(lines)
-        except (UnicodeDecodeError, csv.Error) as error:
+        except csv.Error as error:
             raise BadInput(f"the beginning of {path.name} cannot be read: {error}") from error
     if not header:
         raise BadInput(f"{path.name} is empty: its first line must name the columns")
-    return [header[0].removeprefix("\ufeff"), *header[1:]], follows
+    return header, follows
 
 
 def _csv(path: Path, profile: Profile, layout: Layout, header: list[str]) -> Iterator[Rows]:
@@ -158,7 +160,7 @@ def _lines(path: Path, layout: Layout, batch_rows: int) -> Iterator[Rows]:
     decode = msgspec.json.Decoder(row).decode
     names = {field.encode_name: field.name for field in msgspec.structs.fields(row)}
     total, start = path.stat().st_size, 0
-    with path.open("rb") as raw, _opened(path, raw) as file:
+    with path.open("rb") as raw, _inflated(path, raw) as file:
         while lines := list(islice(_nonblank(file), batch_rows)):
             index: list[int] = []
             items: list[Any] = []
@@ -244,7 +246,6 @@ def _nonblank(file: IO[bytes]) -> Iterator[bytes]:
             yield line
 
 
-def _opened(path: Path, raw: IO[bytes] | None = None) -> IO[bytes]:
-    """The file's bytes, inflated where its name ends in .gz."""
-    file = raw or path.open("rb")
-    return cast("IO[bytes]", gzip.open(file)) if path.suffix == ".gz" else file
+def _inflated(path: Path, raw: IO[bytes]) -> IO[bytes]:
+    """The bytes of an open file, inflated where its name ends in .gz."""
+    return cast("IO[bytes]", gzip.open(raw)) if path.suffix == ".gz" else raw

@@ -31,15 +31,17 @@ def pings_of_file(path: Path, profile: str | Path) -> tuple[Pings, list[str]]:
     """
     source = open_rows(path, read_profile(profile), "pings")
     numbers: dict[str, int] = {}
-    parts: dict[str, list[NDArray[Any]]] = {column.name: [] for column in fields(Pings)}
+    table = {column.name: getattr(_blank(0, numbers), column.name) for column in fields(Pings)}
+    length = 0
     for rows in source.rows:
         mapped = pings_of_rows(rows, source.layout)
         columns = mapped.columns if mapped.left.all() else mapped.columns.take(mapped.left)
         for some in (_pings(columns, numbers), _blank(len(rows.broken), numbers)):
-            for name, part in parts.items():
-                part.append(getattr(some, name))
-    # Column by column, so that no more than one is there twice.
-    return Pings(*(np.concatenate(parts.pop(name)) for name in list(parts))), list(numbers)
+            _append(table, length, some)
+            length += len(some)
+    for values in table.values():
+        values.resize(length, refcheck=False)
+    return Pings(**table), list(numbers)
 
 
 def incidents_of_file(path: Path, profile: str | Path, resolution: int) -> tuple[Incidents, int]:
@@ -61,6 +63,18 @@ def incidents_of_file(path: Path, profile: str | Path, resolution: int) -> tuple
         columns.take(np.sort(chosen[chosen[:, 0] == k, 1])) for k, columns in enumerate(batches)
     ]
     return _incidents(parts, resolution), refused
+
+
+def _append(table: dict[str, NDArray[Any]], length: int, pings: Pings) -> None:
+    """Writes pings behind the first `length` rows of the table, which grows in place.
+
+    Gathering pieces and joining them at the end would need the memory twice.
+    """
+    end = length + len(pings)
+    for name, values in table.items():
+        if end > len(values):
+            values.resize(end + end // 4, refcheck=False)
+        values[length:end] = getattr(pings, name)
 
 
 def _checked_incidents(path: Path, profile: str | Path) -> Iterator[tuple[IncidentColumns, int]]:

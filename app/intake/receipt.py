@@ -42,7 +42,7 @@ class Receipt(msgspec.Struct, frozen=True):
     def as_dict(self) -> dict[str, Any]:
         """The receipt as it is sent."""
         members: dict[str, Any] = msgspec.to_builtins(self)
-        return members
+        return members | {"errors": list(members["errors"])}
 
 
 @dataclass(frozen=True)

@@ -26,23 +26,28 @@ AT_ONCE = 8  # batches that are worked on; more would only wait for the database
 WAITING_BYTES = 8 * MAX_BODY_BYTES  # of bodies in memory at any time
 WAIT_S = 3.0  # for a turn; with the database's own 5 s a caller knows within 10 s
 
-_BODY = {
-    "description": "A JSON array, one object, or NDJSON: at most 10,000 items and 16 MiB inflated.",
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "object"}]
-            }
-        },
-        "application/x-ndjson": {"schema": {"type": "string"}},
-    },
-}
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": Receipt, "description": "All accepted or duplicate, and on disk."},
     207: {"model": Receipt, "description": "Some rejected; the others are on disk."},
     **problems(400, 401, 403, 413, 415, 422, 429, 500, 503),
 }
+
+
+def _body(item: str) -> dict[str, Any]:
+    """What a call may carry, for the OpenAPI document."""
+    one = {"$ref": f"#/components/schemas/{item}"}
+    several = {"type": "array", "items": one, "maxItems": intake.MAX_ITEMS}
+    return {
+        "requestBody": {
+            "description": "A JSON array, one object, or NDJSON; at most 16 MiB inflated.",
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"anyOf": [several, one]}},
+                "application/x-ndjson": {"schema": {"type": "string"}},
+            },
+        }
+    }
+
 
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["intake"], responses=_ANSWERS)
 
@@ -85,7 +90,7 @@ class Gate:
     "/pings",
     summary="Position messages of units",
     dependencies=[needs("ingest")],
-    openapi_extra={"requestBody": _BODY},
+    openapi_extra=_body("PingItem"),
 )
 async def add_pings(
     request: Request, database: DatabaseDep, settings: SettingsDep, now_us: NowDep
@@ -98,7 +103,7 @@ async def add_pings(
     "/incidents",
     summary="Recorded incidents",
     dependencies=[needs("ingest")],
-    openapi_extra={"requestBody": _BODY},
+    openapi_extra=_body("IncidentItem"),
 )
 async def add_incidents(
     request: Request, database: DatabaseDep, settings: SettingsDep, now_us: NowDep

@@ -38,17 +38,17 @@ _FAULTS = Reporting(
     silences_per_h=0.05,
     holes=True,
 )
-BOXES = (
+BOXES = (  # four by four, the cars that are on duty together: a mixture in each shift
     replace(_FAULTS, interval_s=5, sends_accuracy=True, sends_status=True),
-    replace(_FAULTS, interval_s=10, sends_status=True),
-    replace(_FAULTS, interval_s=10, static_hold=True),
     replace(_FAULTS, interval_s=15, sends_status=True),
-    replace(_FAULTS, interval_s=15, sends_accuracy=True),
     replace(_FAULTS, interval_s=30, static_hold=True, sends_status=True),
-    replace(_FAULTS, interval_s=30, sends_speed=False),
-    replace(_FAULTS, interval_s=60, sends_status=True),
-    replace(_FAULTS, interval_s=15, parked_s=600, sends_status=True),
-    replace(_FAULTS, interval_s=15, parked_s=600, static_hold=True),
     replace(_FAULTS, interval_s=100, parked_s=600, curve=True, sends_status=True),
+    replace(_FAULTS, interval_s=10, sends_status=True),
+    replace(_FAULTS, interval_s=15, sends_accuracy=True),
+    replace(_FAULTS, interval_s=15, parked_s=600, sends_status=True),
+    replace(_FAULTS, interval_s=60, sends_status=True),
+    replace(_FAULTS, interval_s=10, static_hold=True),
+    replace(_FAULTS, interval_s=15, parked_s=600, static_hold=True),
+    replace(_FAULTS, interval_s=30, sends_speed=False),
     replace(_FAULTS, interval_s=100, parked_s=600, curve=True),
 )

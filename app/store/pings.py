@@ -42,7 +42,6 @@ def add_pings(c: Connection, pings: Pings, reach_us: int = 0) -> int:
     if len(pings) == 0:
         return 0
     batch = first_of_each(pings)
-    lock_units(c, np.unique(batch.unit))
     changed, accepted = (_write_postgres if columns.is_postgres(c) else _write_sqlite)(c, batch)
     if len(changed):
         mark_dirty(c, *_hours(changed, reach_us))
@@ -185,7 +184,27 @@ def _replace_sqlite(c: Connection, pings: Pings) -> None:
 
 
 def _write_postgres(c: Connection, batch: Pings) -> tuple[Pings, int]:
-    """One statement: the key finds what is there, the content decides, and xmax 0 means new."""
+    """Inserts what is newer than all of its unit's pings, so cannot be there; upserts the rest."""
+    numbers, place = np.unique(batch.unit, return_inverse=True)
+    newer = batch.time_us > lock_units(c, numbers)[place]
+    if newer.any():
+        sent = _sent(batch.take(newer))
+        values = ", ".join(_without_nan(name) for name in sent)
+        into = f"INSERT INTO {table.name} ({', '.join(sent)})"
+        columns.many(c, f"{into} SELECT {values} FROM {columns.unnest(sent)}", sent)
+    if newer.all():
+        return batch, len(batch)
+    there, new = _upsert_postgres(c, batch.take(~newer))
+    changed = newer.copy()
+    changed[~newer] = there
+    return batch.take(changed), int(newer.sum()) + new
+
+
+def _upsert_postgres(c: Connection, batch: Pings) -> tuple[Mask, int]:
+    """Which rows were written, and how many of them are new.
+
+    The key finds what is there, the content decides, and xmax 0 tells an insert from an update.
+    """
     sent = _sent(batch)
     values = ", ".join(_without_nan(name) for name in sent)
     sets = ", ".join(f"{name} = excluded.{name}" for name in CONTENT)
@@ -200,8 +219,8 @@ def _write_postgres(c: Connection, batch: Pings) -> tuple[Pings, int]:
     cursor = columns.many(c, statement, sent)
     time_us, unit, new = (columns.array_of(cursor, i, "i8") for i in range(3))
     if len(new) == len(batch):
-        return batch, int(new.sum())
-    return batch.take(_are_among(batch, time_us, unit)), int(new.sum())
+        return np.ones(len(batch), dtype=np.bool_), int(new.sum())
+    return _are_among(batch, time_us, unit), int(new.sum())
 
 
 def _are_among(batch: Pings, time_us: Ints, unit: Ints) -> Mask:

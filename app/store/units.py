@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.geo.fixes import NOT_SENT, Pings
 from app.store import columns
+from app.store.columns import ABSENT
 from app.tables import units
 
 CHUNK = 500  # SQLite takes 999 parameters in its oldest builds
@@ -64,14 +65,29 @@ def last_heard_us(c: Connection) -> int | None:
     return c.scalar(query.order_by(units.c.last_us.desc()).limit(1))
 
 
-def lock_units(c: Connection, numbers: NDArray[np.int64]) -> None:
-    """Waits until nobody else writes facts of these units; sorted numbers, so never in a circle."""
+def lock_units(c: Connection, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Keeps everybody else from writing facts of these units until the transaction ends.
+
+    `numbers` (n,) sorted and distinct, so that nobody waits in a circle. Gives the instant of each
+    unit's newest ping (n,) [µs UTC], ABSENT where it was never heard; it cannot change meanwhile.
+    Raises ValueError for a number that no unit has.
+    """
     if columns.is_postgres(c):
-        statement = (
-            "SELECT count(*) FROM (SELECT FROM units WHERE unit = ANY (%s)"
-            " ORDER BY unit FOR NO KEY UPDATE) AS locked"
-        )
-        columns.many(c, statement, {"unit": numbers})
+        cursor = columns.many(c, LOCK_POSTGRES, {"unit": numbers})
+        last_us = columns.array_of(cursor, 0, "i8")
+    else:  # the transaction has locked the whole database
+        last = func.coalesce(units.c.last_us, ABSENT).label("last_us")
+        every = columns.read(c, select(units.c.unit, last).order_by(units.c.unit))
+        last_us = every["last_us"][np.isin(every["unit"], numbers)]
+    if len(last_us) < len(numbers):
+        raise ValueError("a unit must be registered before its first ping")
+    return last_us
+
+
+LOCK_POSTGRES = f"""
+    SELECT array_agg(COALESCE(last_us, {ABSENT}) ORDER BY unit) FROM (
+        SELECT unit, last_us FROM units WHERE unit = ANY (%s) ORDER BY unit FOR NO KEY UPDATE
+    ) AS locked"""
 
 
 def move_units(c: Connection, newest: Pings) -> None:

@@ -33,8 +33,8 @@ def run() -> Table:
     columns = ("database", "incidents", "pings", "cells", "first, s", "cold, s", "warm, s")
     notes = (
         f"{incidents.what}, one day of {pings.what}, a whole city at resolution 9. First: the "
-        "command, which also derives the day's dwell. Cold: the command again, with its start. Warm: "
-        "in a process that runs.",
+        "command, which also derives the day's dwell. Cold: the command again, with its start. "
+        "Warm: in a process that runs.",
         f"The most memory that the planning process held: {peak_mb():,.0f} MB.",
     )
     return Table(columns, lines, notes)

@@ -1,10 +1,8 @@
 """The service on a real database, with a key for each scope and a clock that stands still."""
 
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,7 +14,6 @@ from fastapi import FastAPI
 
 from app import deps, keys
 from app.main import create_app
-from app.migrate import migrate
 from app.settings import Settings
 from tests import town
 
@@ -94,34 +91,19 @@ class Service:
         return self.call("PUT", path, scope, json=body)
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file without rows."""
-    file = tmp_path_factory.mktemp("empty") / "empty.db"
-    migrate(Settings(database_url=f"sqlite:///{file}"))
-    return file
-
-
-@pytest.fixture
-def settings(empty_database: Path, tmp_path: Path) -> Settings:
-    file = tmp_path / "town.db"
-    shutil.copy(empty_database, file)
-    return Settings(database_url=f"sqlite:///{file}", retention_days=0, busy_timeout_s=0.5)
-
-
 @pytest.fixture
 def start() -> Iterator[Callable[[Settings], Service]]:
-    """Starts services; each has a key per scope where its database has none."""
+    """Starts services without keys."""
     services: list[Service] = []
 
     def started(settings: Settings) -> Service:
-        app = create_app(settings)
+        # No derivation beside the tests: it would hold the lock that some of them take away.
+        still = {"retention_days": 0, "busy_timeout_s": 0.5, "derive_every_s": 0}
+        app = create_app(settings.model_copy(update=still))
         app.dependency_overrides[deps.now_us] = lambda: NOW_US
         service = Service(Client(app), settings)
         service.client.__enter__()
         services.append(service)
-        for scope in SCOPES:
-            service.keys[scope] = keys.add_key(app.state.database, scope, [scope], NOW_US)
         return service
 
     yield started
@@ -131,7 +113,12 @@ def start() -> Iterator[Callable[[Settings], Service]]:
 
 @pytest.fixture
 def service(start: Callable[[Settings], Service], settings: Settings) -> Service:
-    return start(settings)
+    """A service with a key for each scope, on an empty database: on each kind in its turn."""
+    started = start(settings)
+    database = started.client.app.state.database
+    for scope in SCOPES:
+        started.keys[scope] = keys.add_key(database, scope, [scope], NOW_US)
+    return started
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 
 from app.deps import REMEMBERED_S
 from app.keys import revoke_key
+from app.settings import Settings
 from tests.http.conftest import NOW_US, SCOPES, Service
 
 OPENS = {
@@ -16,6 +17,12 @@ OPENS = {
     "plan": {"plan", "view"},
     "admin": {"ingest", "view", "plan", "admin"},
 }
+
+
+@pytest.fixture
+def settings(sqlite_settings: Settings) -> Settings:
+    """One database serves: what is tested here does not reach it."""
+    return sqlite_settings
 
 
 def operations(service: Service) -> Iterator[tuple[str, str, dict[str, Any]]]:

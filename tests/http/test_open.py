@@ -2,7 +2,16 @@
 
 import re
 
+import pytest
+
+from app.settings import Settings
 from tests.http.conftest import Service
+
+
+@pytest.fixture
+def settings(sqlite_settings: Settings) -> Settings:
+    """One database serves: what is tested here does not reach it."""
+    return sqlite_settings
 
 
 def test_alive_and_ready(service: Service) -> None:

@@ -119,3 +119,18 @@ def test_days_that_make_no_sense_are_refused():
         review.calendar(CALENDAR, "UTC", date(2024, 3, 2), date(2024, 3, 1), date(2024, 3, 3))
     with pytest.raises(Invalid, match="time zone"):
         review.calendar(CALENDAR, "Nowhere", date(2024, 1, 1), date(2024, 3, 1), date(2024, 3, 3))
+
+
+def test_a_plan_is_judged_beside_counts_of_equal_area():
+    # One theft at noon of every day, all in BUSY: one in the tested day shift, 60 before it.
+    shift = SHIFTS.at(TESTED[0])
+    assert review.judge(np.array([BUSY], np.uint64), TOWN, daily(), shift) == review.Judgement(
+        happened=1, caught=1, caught_by_counts=1, possible=1, chosen=1, cells=2
+    )
+    missed = review.judge(np.array([QUIET], np.uint64), TOWN, daily(), shift)
+    assert (missed.caught, missed.caught_by_counts) == (0, 1)
+
+
+def test_no_zones_catch_nothing():
+    none = review.judge(np.array([], np.uint64), TOWN, daily(), SHIFTS.at(TESTED[0]))
+    assert (none.happened, none.caught, none.caught_by_counts, none.chosen) == (1, 0, 0, 0)
