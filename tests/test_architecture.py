@@ -106,16 +106,26 @@ def test_nothing_is_called_by_what_it_is_not() -> None:
     assert {path.stem for path in ALL} & vague == set()
 
 
-def test_each_stage_has_unit_tests(trees: dict[str, ast.Module]) -> None:
+def test_each_stage_is_tested_by_itself(trees: dict[str, ast.Module]) -> None:
+    """A part of a stage, which only that stage imports, is tested with it."""
     stages = {f"app.geo.{path.stem}" for path in (ROOT / "app" / "geo").glob("[!_]*.py")}
-    tested = {
+    reached = set[str]()
+    new = modules_of(trees, ("tests/unit/", "tests/property/")) & stages
+    while new:
+        reached |= new
+        new = modules_of(trees, tuple(f"{m.replace('.', '/')}.py" for m in new)) & stages - reached
+    assert stages - reached == set()
+
+
+def modules_of(trees: dict[str, ast.Module], files: tuple[str, ...]) -> set[str]:
+    """What the files whose names begin so import."""
+    return {
         module
         for file, tree in trees.items()
-        if file.startswith(("tests/unit/", "tests/property/"))
+        if file.startswith(files)
         for node in ast.walk(tree)
         for module in imported_modules(node)
     }
-    assert stages - tested == set()
 
 
 def test_each_lint_ignore_says_why() -> None:
@@ -148,13 +158,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported(
 
 
 def third_party(trees: dict[str, ast.Module]) -> set[str]:
-    found = {
-        module.split(".")[0]
-        for file, tree in trees.items()
-        if file.startswith(("app/", "migrations/"))
-        for node in ast.walk(tree)
-        for module in imported_modules(node)
-    }
+    found = {module.split(".")[0] for module in modules_of(trees, ("app/", "migrations/"))}
     return found - set(sys.stdlib_module_names) - {"app", "migrations"}
 
 

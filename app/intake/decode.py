@@ -241,6 +241,8 @@ def _text(fits: Callable[[str], bool], rule: str) -> Rule:
 
 def _instant(value: Any) -> str | None:
     fit = isinstance(value, int | float | str) and not isinstance(value, bool)
+    if isinstance(value, str):  # half a surrogate pair is no character
+        fit = not any("\ud800" <= character <= "\udfff" for character in value)
     return None if fit else "must be a text in RFC 3339, or a number of Unix seconds"
 
 
@@ -255,7 +257,7 @@ def _kind(item: type[T], rules: Mapping[str, Rule]) -> Kind[T]:
         required=required,
         rules={k: rule if k in required else _or_null(rule) for k, rule in rules.items()},
         one=msgspec.json.Decoder(item),
-        many=msgspec.json.Decoder(list[item]),  # type: ignore[valid-type]
+        many=msgspec.json.Decoder(list[item]),  # type: ignore[valid-type]  # a variable
     )
 
 

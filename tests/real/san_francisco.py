@@ -17,7 +17,7 @@ from app.load import load_districts, load_incidents, load_pings
 from app.review import Judgement, judge
 from app.settings import Settings
 from app.shifts import DAY_US, Shift, instance
-from app.store.incidents import read_incidents
+from app.store.history import read_incidents
 from app.store.plans import Plan
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -138,6 +138,7 @@ def test_the_first_flaw_counts_in_the_order_of_the_codes() -> None:
         ('"time": ' + "9" * 30, "time_invalid"),
         ('"speed_mps": 1e999', "malformed"),
         ('"unit_id": "\\ud800"', "malformed"),
+        ('"time": "2023-11-14T22:13:20Z\\ud800"', "malformed"),
         ('"x": ' + "[" * 5_000 + "]" * 5_000, "malformed"),
         ('"x": ' + '{"a":' * 5_000 + "1" + "}" * 5_000, "malformed"),
         ('"\\ud800\\u0000": 1', "unknown_field"),
