@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from app.geo.grid import Grid, index_of, neighbours, parents
 from app.geo.risk import (
@@ -226,31 +225,6 @@ class _Counts:
         return result
 
 
-def _all_features(
-    counts: _Counts,
-    features: Sequence[Feature],
-    rings: Sequence[sparse.csr_array],
-    group: int,
-    now_us: int,
-    length_days: float,
-) -> Floats:
-    rates = {kind: counts.rate(kind, group, now_us, length_days) for kind in counts.kinds}
-    result = np.zeros((len(next(iter(counts.count.values()))), len(features), counts.cells))
-    for ring in (0, 1, 2):
-        here = [k for k, f in enumerate(features) if f.ring == ring and f.scope != "district"]
-        if not here:
-            continue
-        own = np.stack([rates[features[k].scope, features[k].half_life_days] for k in here], axis=1)
-        if ring:
-            flat = own.reshape(-1, counts.cells)
-            own = (rings[ring - 1] @ flat.T).T.reshape(own.shape)
-        result[:, here] = own
-    for k, feature in enumerate(features):
-        if feature.scope == "district" and counts.cells:
-            result[:, k] = rates["same", feature.half_life_days].mean(axis=1, keepdims=True)
-    return result
-
-
 def _slots(names: int) -> dict[str, Ints]:
     """For each scope, which groups share a count: (names x 7,) int64."""
     group = np.arange(names * 7)
@@ -263,23 +237,63 @@ def _slots(names: int) -> dict[str, Ints]:
     }
 
 
-def _rings(grid: Grid) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Matrices that hand each cell's count in equal parts to its first and second ring."""
-    rings = neighbours(grid)
-    size = (len(grid.cells), len(grid.cells))
-    source, side = np.nonzero(rings >= 0)
-    step = sparse.csr_array((np.ones(len(source)), (rings[source, side], source)), shape=size)
-    own = sparse.eye_array(size[0], format="csr")
-    second = ((step @ step) > 0).astype(np.float64) - ((step + own) > 0).astype(np.float64)
-    second = (second > 0).astype(np.float64)
-    return _equal_parts(step), _equal_parts(second)
+class _Ring(NamedTuple):
+    """Which cells lie in a ring around each: `cells` (m, r), the cell m where there is none."""
+
+    cells: Ints
+    per_cell: Floats  # (m,) 1 / how many there are; 0 where none
+    alone: Floats  # (m,) 1 where there is none, so that the cell keeps its own
+
+    def spread(self, values: Floats) -> Floats:
+        """Each cell's values handed out in equal parts to its ring: (..., m) to (..., m)."""
+        padded = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+        padded[..., :-1] = values * self.per_cell
+        result: Floats = values * self.alone
+        for column in self.cells.T:
+            result = result + padded[..., column]
+        return result
 
 
-def _equal_parts(step: sparse.csr_array) -> sparse.csr_array:
-    """Each column scaled to sum to 1; a cell that has no such neighbour keeps its own."""
-    reached = np.asarray(step.sum(axis=0)).ravel()
-    keep = sparse.diags_array((reached == 0).astype(np.float64))
-    return sparse.csr_array(step @ sparse.diags_array(1 / np.maximum(reached, 1)) + keep)
+def _rings(grid: Grid) -> tuple[_Ring, _Ring]:
+    """The first and the second ring of each cell, inside the grid."""
+    first = neighbours(grid)
+    m = len(first)
+    own = np.arange(m)[:, None]
+    reached = np.append(first, np.full((1, first.shape[1]), -1), axis=0)[first].reshape(m, -1)
+    nearer = np.concatenate([own, first], axis=1)
+    reached[(reached[:, :, None] == nearer[:, None, :]).any(axis=2)] = -1
+    reached.sort(axis=1)
+    reached[:, 1:][reached[:, 1:] == reached[:, :-1]] = -1
+    reached.sort(axis=1)
+    return _ring(first), _ring(reached[:, -12:])
+
+
+def _ring(cells: Ints) -> _Ring:
+    many = (cells >= 0).sum(axis=1)
+    per_cell = np.where(many > 0, 1 / np.maximum(many, 1), 0.0)
+    return _Ring(np.where(cells >= 0, cells, len(cells)), per_cell, (many == 0).astype(np.float64))
+
+
+def _all_features(
+    counts: _Counts,
+    features: Sequence[Feature],
+    rings: Sequence[_Ring],
+    group: int,
+    now_us: int,
+    length_days: float,
+) -> Floats:
+    rates = {kind: counts.rate(kind, group, now_us, length_days) for kind in counts.kinds}
+    result = np.zeros((len(next(iter(counts.count.values()))), len(features), counts.cells))
+    for ring in (0, 1, 2):
+        here = [k for k, f in enumerate(features) if f.ring == ring and f.scope != "district"]
+        if not here:
+            continue
+        own = np.stack([rates[features[k].scope, features[k].half_life_days] for k in here], axis=1)
+        result[:, here] = rings[ring - 1].spread(own) if ring else own
+    for k, feature in enumerate(features):
+        if feature.scope == "district" and counts.cells:
+            result[:, k] = rates["same", feature.half_life_days].mean(axis=1, keepdims=True)
+    return result
 
 
 def _spread_spans(
