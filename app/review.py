@@ -32,7 +32,7 @@ from app.model import COUNTS, History, choose, history_of
 from app.shifts import DAY_US, Shift, Shifts, instances
 
 NEVER = float("inf")
-REFIT_SHIFTS = 273  # thirteen weeks of three shifts; refitting more often gains nothing
+REFIT_SHIFTS = 588  # 28 weeks of three shifts; learning again every four weeks gains nothing
 BASELINES = (
     Component("all_history", 1, NEVER, same_shift=False, ring=False),
     COUNTS,
@@ -136,7 +136,7 @@ def backtest(
 ) -> Iterator[Step]:
     """The risk of each tested shift, in order of time, and its scores beside the baselines.
 
-    The model is chosen as in service (`app.model`), from what was known before each thirteen
+    The model is chosen as in service (`app.model`), from what was known before each 28
     weeks of the test. Streamed: memory grows with cells and components, not with shifts.
     Raises Invalid where the grid has no cell.
     """

@@ -143,8 +143,8 @@ def stream(
     if not len(tested):
         return
     group = group_of(shifts)
-    counts = _Counts(len(grid.cells), len(shifts.names), features, 2 if harm else 1)
     needed = np.unique(group[np.asarray(tested)])
+    counts = _Counts(len(grid.cells), len(shifts.names), features, 2 if harm else 1, needed)
     rings = _rings(grid)
     seen = passed = 0
     for i in tested:
@@ -152,7 +152,7 @@ def stream(
         known = int(np.searchsorted(evidence.latest_us, now_us))
         over = int(np.searchsorted(shifts.start_us, now_us))
         counts.renew(now_us)
-        counts.add(evidence, slice(seen, known), needed)
+        counts.add(evidence, slice(seen, known))
         counts.pass_over(shifts, group, slice(passed, over), now_us)
         seen, passed = known, over
         length_days = float(shifts.end_us[i] - shifts.start_us[i]) / DAY_US
@@ -166,60 +166,70 @@ class _Counts:
     by 2^(-(now - epoch) / half-life).
     """
 
-    def __init__(self, cells: int, names: int, features: Sequence[Feature], values: int) -> None:
+    def __init__(
+        self, cells: int, names: int, features: Sequence[Feature], values: int, needed: Ints
+    ) -> None:
+        """`needed`: the groups that will be read; the others are not counted."""
         self.cells = cells
+        self.values = values
         self.slots = _slots(names)
-        self.kinds = sorted(
-            {("same" if f.scope == "district" else f.scope, f.half_life_days) for f in features}
-        )
-        self.epoch: dict[tuple[str, float], int] = {}
-        self.count = {
-            kind: np.zeros((values, self.slots[kind[0]].max() + 1, cells)) for kind in self.kinds
-        }
-        self.days = {kind: np.zeros(self.slots[kind[0]].max() + 1) for kind in self.kinds}
+        self.scopes: dict[float, list[str]] = {}
+        for feature in features:
+            scope = "same" if feature.scope == "district" else feature.scope
+            known = self.scopes.setdefault(feature.half_life_days, [])
+            known += [scope] if scope not in known else []
+        self.kinds = [(scope, life) for life, scopes in self.scopes.items() for scope in scopes]
+        self.wanted = {scope: np.isin(slot, slot[needed]) for scope, slot in self.slots.items()}
+        sizes = {scope: int(slot.max(initial=-1)) + 1 for scope, slot in self.slots.items()}
+        self.count = {(s, life): np.zeros((values, sizes[s], cells)) for s, life in self.kinds}
+        self.days = {(s, life): np.zeros(sizes[s]) for s, life in self.kinds}
+        self.epoch: dict[float, int] = {}
 
     def renew(self, now_us: int) -> None:
         """Moves the epoch where the scale would become too large."""
-        for kind in self.kinds:
-            age = (now_us - self.epoch.setdefault(kind, now_us)) / DAY_US / kind[1]
+        for life, scopes in self.scopes.items():
+            age = (now_us - self.epoch.setdefault(life, now_us)) / DAY_US / life
             if age > REBASE:
-                self.count[kind] *= 2.0**-age
-                self.days[kind] *= 2.0**-age
-                self.epoch[kind] = now_us
+                for scope in scopes:
+                    self.count[scope, life] *= 2.0**-age
+                    self.days[scope, life] *= 2.0**-age
+                self.epoch[life] = now_us
 
-    def add(self, evidence: Evidence, rows: slice, needed: Ints) -> None:
-        """Counts what became known; only groups that will be read."""
+    def add(self, evidence: Evidence, rows: slice) -> None:
+        """Counts what became known."""
         if rows.start == rows.stop:
             return
         moment, group = evidence.moment_us[rows], evidence.group[rows]
         where, weight, harm = evidence.where[rows], evidence.weight[rows], evidence.harm[rows]
-        for kind in self.kinds:
-            slot = self.slots[kind[0]]
-            age = (moment - self.epoch[kind]) / DAY_US / kind[1]
-            kept = np.flatnonzero(np.isin(slot, slot[needed])[group] & (age > -FORGOTTEN))
-            scaled = weight[kept] * np.exp2(age[kept])
-            into = slot[group[kept]] * self.cells + where[kept]
-            for v, flat in enumerate(self.count[kind].reshape(len(self.count[kind]), -1)):
-                np.add.at(flat, into, scaled * harm[kept] if v else scaled)
+        for life, scopes in self.scopes.items():
+            age = (moment - self.epoch[life]) / DAY_US / life
+            young = age > -FORGOTTEN
+            scaled = weight * np.exp2(age)
+            for scope in scopes:
+                kept = np.flatnonzero(young & self.wanted[scope][group])
+                into = self.slots[scope][group[kept]] * self.cells + where[kept]
+                flat = self.count[scope, life].reshape(self.values, -1)
+                np.add.at(flat[0], into, scaled[kept])
+                if self.values > 1:
+                    np.add.at(flat[1], into, scaled[kept] * harm[kept])
 
     def pass_over(self, shifts: Shifts, group: Ints, over: slice, now_us: int) -> None:
-        """Counts the time on record of the shifts that have begun, whole ones."""
+        """Counts the time on record of the shifts that have begun, up to now."""
         start, end = shifts.start_us[over], np.minimum(shifts.end_us[over], now_us)
-        for kind in self.kinds:
-            life_us = kind[1] * DAY_US
-            if np.isinf(life_us):
+        for life, scopes in self.scopes.items():
+            if np.isinf(life):
                 days = (end - start) / DAY_US
             else:
-                ended = np.exp2((end - self.epoch[kind]) / life_us)
-                days = (ended - np.exp2((start - self.epoch[kind]) / life_us)) * kind[1] / np.log(2)
-            self.days[kind] += np.bincount(
-                self.slots[kind[0]][group[over]], days, len(self.days[kind])
-            )
+                ended = np.exp2((end - self.epoch[life]) / (life * DAY_US))
+                began = np.exp2((start - self.epoch[life]) / (life * DAY_US))
+                days = (ended - began) * (life / np.log(2))
+            for scope in scopes:
+                np.add.at(self.days[scope, life], self.slots[scope][group[over]], days)
 
     def rate(self, kind: tuple[str, float], group: int, now_us: int, length_days: float) -> Floats:
         """Expected in a shift of that group and length: (v, m); at least one shift on record."""
         slot = self.slots[kind[0]][group]
-        faded = 2.0 ** (-(now_us - self.epoch[kind]) / DAY_US / kind[1])
+        faded = 2.0 ** (-(now_us - self.epoch[kind[1]]) / DAY_US / kind[1])
         days = max(float(self.days[kind][slot]) * faded, length_days)
         result: Floats = self.count[kind][:, slot] * (faded * length_days / days)
         return result

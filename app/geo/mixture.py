@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.geo.features import EVER, FEATURES, Evidence, Feature, stream
 from app.geo.grid import Grid
 from app.geo.risk import Floats, Ints
 from app.shifts import DAY_US, Shifts
 
+Singles = NDArray[np.float32]
 TINY = 1e-12  # expected incidents below which a cell is as good as empty
 
 # The cell's own risk that the weights slide with: a plain guess, fixed so that it needs no fit.
@@ -85,11 +87,14 @@ class Happened(NamedTuple):
 
 
 class Lessons(NamedTuple):
-    """What the shifts of one name teach: a row per incident, and sums over all cells."""
+    """What the shifts of one name teach: a row per incident, and sums over all cells.
 
-    features: Floats  # (n, k)
-    hats: Floats  # (n, b), times level
-    weight: Floats  # (n,)
+    The rows are float32, as EM mostly waits for memory.
+    """
+
+    features: Singles  # (n, k)
+    hats: Singles  # (n, b), times level
+    weight: Singles  # (n,)
     exposure: Floats  # (k, b): what each weight of 1 would have expected in all
 
 
@@ -139,9 +144,7 @@ def learn(
         return None
     knots = np.zeros(0)
     found: list[Floats] = []
-    taught: dict[int, list[tuple[Floats, Floats, Floats]]] = {
-        n: [] for n in range(len(shifts.names))
-    }
+    taught: dict[int, list[tuple[Singles, ...]]] = {n: [] for n in range(len(shifts.names))}
     k, b = len(chosen.features), len(chosen.hats)
     exposure = np.zeros((len(shifts.names), k, b))
     positions = range(pilot.start, training.stop)
@@ -160,7 +163,8 @@ def learn(
         telling = 2.0 ** (-age_days / chosen.train_half_life_days)
         scaled = hats(index, knots, b) * level(features, chosen)
         exposure[name] += telling * (features @ scaled)
-        taught[name].append((features[:, where].T, scaled[where], telling * weight))
+        rows = (features[:, where].T, scaled[where], telling * weight)
+        taught[name].append(tuple(column.astype(np.float32) for column in rows))
     lessons = [_lessons(taught[n], exposure[n]) for n in range(len(shifts.names))]
     return Mixture(shifts.names, knots, _weights(lessons, chosen), last_us, count, chosen)
 
@@ -243,13 +247,13 @@ def _training(shifts: Shifts, before: int, chosen: MixtureParameters) -> tuple[r
     return range(first, after), range(after, before)
 
 
-def _lessons(taught: Sequence[tuple[Floats, Floats, Floats]], exposure: Floats) -> Lessons:
+def _lessons(taught: Sequence[tuple[Singles, ...]], exposure: Floats) -> Lessons:
     """The rows of all shifts of one name, one under the other."""
     k, b = exposure.shape
     return Lessons(
-        np.concatenate([np.zeros((0, k)), *(rows for rows, _, _ in taught)]),
-        np.concatenate([np.zeros((0, b)), *(rows for _, rows, _ in taught)]),
-        np.concatenate([np.zeros(0), *(rows for _, _, rows in taught)]),
+        np.concatenate([np.zeros((0, k), np.float32), *(rows[0] for rows in taught)]),
+        np.concatenate([np.zeros((0, b), np.float32), *(rows[1] for rows in taught)]),
+        np.concatenate([np.zeros(0, np.float32), *(rows[2] for rows in taught)]),
         exposure,
     )
 
@@ -282,7 +286,7 @@ def _weights(lessons: Sequence[Lessons], chosen: MixtureParameters) -> Floats:
 
 def _explained(lesson: Lessons, weights: Floats) -> Floats:
     """Incidents that each weight of 1 explains, given the present weights: (k, b)."""
-    expected = ((lesson.features @ weights) * lesson.hats).sum(axis=1)
+    expected = np.einsum("nb,nb->n", lesson.features @ weights.astype(np.float32), lesson.hats)
     share = lesson.weight / np.maximum(expected, TINY)
-    result: Floats = lesson.features.T @ (lesson.hats * share[:, None])
+    result: Floats = (lesson.features.T @ (lesson.hats * share[:, None])).astype(np.float64)
     return result
