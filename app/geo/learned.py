@@ -1,7 +1,8 @@
 """The learned model in the place of the fixed one: the same risk, and what it is made of."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -129,3 +130,43 @@ def behind(
     chosen &= (evidence.group // 7 == name) & np.isin(evidence.where, cells)
     origin = np.unique(evidence.origin[chosen])
     return Behind(origin, int(incidents.time_us[origin].max()) if len(origin) else None)
+
+
+def to_members(model: Mixture) -> dict[str, Any]:
+    """The model as JSON has it; `from_members` gives the same model back, to the last bit."""
+    return {
+        "name": NAME,
+        "shifts": list(model.names),
+        "knots": model.knots.tolist(),
+        "weights": model.weights.tolist(),
+        "until_us": model.until_us,
+        "incidents": model.incidents,
+        "parameters": asdict(model.parameters)
+        | {
+            # JSON has no infinity: a count that never fades has the half-life null.
+            "features": [
+                [f.scope, None if f.half_life_days == EVER else f.half_life_days, f.ring]
+                for f in model.parameters.features
+            ],
+        },
+    }
+
+
+def from_members(members: Mapping[str, Any]) -> Mixture:
+    """The model that `to_members` wrote. Raises ValueError where it is of another kind."""
+    if members.get("name") != NAME:
+        raise ValueError(f"a model {members.get('name')!r} is not read here, only {NAME!r}")
+    read = dict(members["parameters"])
+    read["features"] = tuple(
+        Feature(scope, EVER if life is None else life, ring)
+        for scope, life, ring in read["features"]
+    )
+    read["hats"] = tuple(read["hats"])
+    return Mixture(
+        tuple(members["shifts"]),
+        np.array(members["knots"], dtype=np.float64),
+        np.array(members["weights"], dtype=np.float64),
+        int(members["until_us"]),
+        float(members["incidents"]),
+        MixtureParameters(**read),
+    )

@@ -1,5 +1,6 @@
 """The learned weights on a town whose truth is known."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,15 @@ import pytest
 
 from app.geo import accuracy
 from app.geo.features import Feature, evidence_of
-from app.geo.learned import behind, expected, fit, reasons, words_of
+from app.geo.learned import (
+    behind,
+    expected,
+    fit,
+    from_members,
+    reasons,
+    to_members,
+    words_of,
+)
 from app.geo.mixture import MixtureParameters, happened, hats, learn, predict
 from app.geo.risk import NO_INCIDENTS
 from app.shifts import DAY_US, HOUR_US, SECOND_US
@@ -183,3 +192,12 @@ def test_learning_needs_no_incident_in_every_shift_name():
     day, night = risk(BEFORE + 2, nights, model), risk(BEFORE + 1, nights, model)
     assert {SHIFTS.at(BEFORE + 2).name, SHIFTS.at(BEFORE + 1).name} <= set(SHIFTS.names)
     assert max(day.expected_incidents.sum(), night.expected_incidents.sum()) > 0
+
+
+def test_a_stored_model_comes_back_to_the_last_bit():
+    back = from_members(json.loads(json.dumps(to_members(MODEL), allow_nan=False)))
+    assert (back.weights == MODEL.weights).all()
+    assert back.parameters == MODEL.parameters
+    assert (risk(model=back).expected_harm == risk().expected_harm).all()
+    with pytest.raises(ValueError, match="mixture-1"):
+        from_members({"name": "oracle"})
