@@ -167,7 +167,7 @@ def dosage(
     profile: str = "generic",
 ) -> None:
     """Turn a file of pings into dwell per unit, cell and hour, with no database."""
-    from app.coverage import dosage_of_file
+    from app.dosage import dosage_of_file
 
     counted = dosage_of_file(pings, profile, resolution, out)
     text = json.dumps(counted)

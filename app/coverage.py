@@ -2,19 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from app import files
 from app.db import Database
-from app.geo.dwell import CONTEXT_HOURS, Coverage, Dwell, coverage_summary, dwell_of
+from app.geo.dwell import CONTEXT_HOURS, Coverage, Dwell, dwell_of
 from app.geo.fixes import Pings, no_pings
-from app.geo.grid import to_text
 from app.settings import Settings
 from app.shifts import HOUR_US
 from app.store import coverage, pings
@@ -22,16 +17,6 @@ from app.store.coverage import DirtyHours
 
 BLOCK_HOURS = 24  # derived at once
 BLOCK_PAIRS = 5_000  # (unit, hour) derived at once: bounds memory and the length of a transaction
-
-SECONDS = ("dwell_s", "stationary_s", "slow_s", "transit_s", "dwell_low_s", "dwell_high_s")
-SCHEMA = pa.schema(
-    [
-        ("unit_id", pa.string()),
-        ("cell", pa.string()),
-        ("hour_start", pa.timestamp("us", tz="UTC")),
-        *((name, pa.float64()) for name in SECONDS),
-    ]
-)
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -99,33 +84,6 @@ def patrol(database: Database, settings: Settings, from_us: int, until_us: int) 
         float(known.observed_s.sum() + sum(c.observed_s.sum() for _, c in ends)),
         float(known.unobserved_s.sum() + sum(c.unobserved_s.sum() for _, c in ends)),
         _last_us(tail, known),
-    )
-
-
-def dosage_of_file(file: Path, profile: str, resolution: int, out: Path) -> dict[str, Any]:
-    """Dwell of a file of pings written to a Parquet file, and its summary; no database.
-
-    Raises BadInput for a file or profile that cannot be read.
-    """
-    found, unit_ids = files.pings_of_file(file, profile)
-    dwell, known = dwell_of(found, resolution)
-    write_dosage(dwell, unit_ids, out)
-    return coverage_summary(found, known)
-
-
-def write_dosage(dwell: Dwell, unit_ids: list[str], out: Path) -> None:
-    """Rows of dwell as the contract's Parquet file; `unit_ids` names the units by number."""
-    files.write_parquet(
-        out,
-        [
-            {
-                "unit_id": pa.array(unit_ids, pa.string()).take(pa.array(dwell.unit)),
-                "cell": to_text(dwell.cell),
-                "hour_start": (dwell.hour * HOUR_US).astype("datetime64[us]"),
-                **{name: getattr(dwell, name) for name in SECONDS},
-            }
-        ],
-        SCHEMA,
     )
 
 

@@ -3,6 +3,8 @@
 import contextlib
 import importlib.metadata
 import os
+import signal
+import sys
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -80,6 +82,9 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
     )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The server raises the signal again when it is done; to be told to stop is no failure.
+        signal.signal(number, lambda *_: sys.exit(0))
     _Server(config).run()
 
 

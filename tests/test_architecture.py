@@ -19,6 +19,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 # Needed though nothing in app imports them, each with the one who does.
 LOADED_BY_NAME = {
+    "h3": "those who go on with the cells of an answer, and the tests, beside h3ronpy",
     "psycopg": "SQLAlchemy, for postgresql+psycopg://",
     "tzdata": "zoneinfo, where the system has no time zones",
 }

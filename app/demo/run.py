@@ -82,22 +82,22 @@ def _new_keys(database: Database, at_us: int) -> tuple[str, str]:
 def _say(plans: Sequence[Plan], key: str, port: int) -> None:
     """Where to look, as plain lines; the key stands alone on the last one."""
     base = f"http://{HOST}:{port}"
-    for line in _lines(plans, base):
+    for line in _lines(plans, base, key):
         typer.echo(line)
-    typer.echo("Key (scope admin), for Authorization: Bearer, or as the api_key of an address:")
+    typer.echo("The key in these addresses (scope admin; it goes as Authorization: Bearer, too):")
     typer.echo(key)
 
 
-def _lines(plans: Sequence[Plan], base: str) -> Iterator[str]:
+def _lines(plans: Sequence[Plan], base: str, key: str) -> Iterator[str]:
     whole = plans[0]
     hours = f"{whole.unit_hours:g} unit-hours"
     yield f"{simulate.MUNICIPALITY}, {whole.shift} shift: {len(whole.zones)} zones for {hours}"
     for zone in whole.zones[:3]:
         yield f"  {zone.rank}. {zone.visits} visits; {zone.reasons[0] if zone.reasons else ''}"
-    yield f"Page       {base}/"
-    yield f"API        {base}/docs"
+    yield "Page             " + base + "/"
+    yield "API              " + base + "/docs"
     for plan in plans:
-        yield f"Zones      {base}/v1/plans/{plan.id}/zones?api_key=KEY   ({plan.district})"
+        yield f"{plan.district:16} {base}/v1/plans/{plan.id}/zones?api_key={key}"
 
 
 def _refuse_taken_port(port: int) -> None:

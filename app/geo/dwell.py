@@ -1,9 +1,43 @@
-"""Fixes to seconds per unit, cell and UTC hour, with what was not observed kept apart."""
+"""Pings to seconds per unit, cell and UTC hour, with what was not observed kept apart."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from app.geo import lattice
+from app.geo.doubt import DoubtParameters, stop_doubts, variances_s2
+from app.geo.fixes import REACH_NEIGHBOURS, REASONS, CleaningParameters, Pings, blocks, set_aside
+from app.geo.grid import Floats, resolutions
+from app.geo.legs import LegParameters, legs_of
+from app.geo.paths import Indices, pieces_of
+from app.geo.tally import StateParameters, Tally, changes, interval_s, order_of, shares_of, tally_of
+from app.geo.ways import Fixes, WayParameters, Ways, fixes_of, places_of, ways_of
+from app.shifts import HOUR_US, SECOND_US
+
+# Rows of an hour depend on the pings in it and at most this far from it, and on nothing else.
+CONTEXT_HOURS = 1
+REACH_US = CONTEXT_HOURS * HOUR_US
+
+_BLOCK = 100_000  # pings at once, in whole units: bounds memory, and stays in the cache
+
+
+@dataclass(frozen=True)
+class DwellParameters:
+    """How dwell is derived. Raises ValueError where an hour would depend on pings out of reach."""
+
+    cleaning: CleaningParameters = field(default_factory=CleaningParameters)
+    ways: WayParameters = field(default_factory=WayParameters)
+    legs: LegParameters = field(default_factory=LegParameters)
+    states: StateParameters = field(default_factory=StateParameters)
+    doubt: DoubtParameters = field(default_factory=DoubtParameters)
+
+    def __post_init__(self) -> None:
+        reach_s = self.ways.silence_s + REACH_NEIGHBOURS * self.cleaning.neighbour_s
+        if reach_s * SECOND_US > REACH_US or self.ways.near_gap_s > self.ways.silence_s:
+            raise ValueError(f"dwell of an hour may depend on pings {REACH_US} µs from it, no more")
 
 
 @dataclass(frozen=True)
@@ -19,12 +53,12 @@ class Dwell:
     unit: NDArray[np.int64]
     cell: NDArray[np.uint64]
     hour: NDArray[np.int64]
-    dwell_s: NDArray[np.float64]
-    stationary_s: NDArray[np.float64]
-    slow_s: NDArray[np.float64]
-    transit_s: NDArray[np.float64]
-    dwell_low_s: NDArray[np.float64]
-    dwell_high_s: NDArray[np.float64]
+    dwell_s: Floats
+    stationary_s: Floats
+    slow_s: Floats
+    transit_s: Floats
+    dwell_low_s: Floats
+    dwell_high_s: Floats
 
     def __len__(self) -> int:
         return len(self.unit)
@@ -34,16 +68,195 @@ class Dwell:
 class Coverage:
     """How much of a unit's UTC hour is known, as columns sorted by (hour, unit).
 
-    `observed_s` + `unobserved_s` [s], summed over a unit's rows, is the time between its first and
-    last kept ping. `pings` and `kept` int64 count the hour's pings.
+    One row for each hour with a ping. `observed_s` + `unobserved_s` [s] is the time between
+    consecutive fixes that lies in the hour. A silence longer than `WayParameters.silence_s` is in
+    no row, as an hour must not depend on pings far from it; `coverage_summary` counts it.
+    `pings` and `kept` int64 count the hour's pings.
     """
 
     unit: NDArray[np.int64]
     hour: NDArray[np.int64]
-    observed_s: NDArray[np.float64]
-    unobserved_s: NDArray[np.float64]
+    observed_s: Floats
+    unobserved_s: Floats
     pings: NDArray[np.int64]
     kept: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.unit)
+
+
+def dwell_of(
+    pings: Pings,
+    resolution: int,
+    parameters: DwellParameters | None = None,
+    between_us: tuple[int, int] | None = None,
+) -> tuple[Dwell, Coverage]:
+    """Dwell per unit, cell and hour, and what is known of each hour.
+
+    `pings` in any order, good and bad. With `between_us`, only time in `[from, until)` counts;
+    pings up to REACH_US outside it still bear on it. Empty for no pings.
+
+    The same to the last bit for the same pings in any order; and an hour's rows are the same for
+    any other set of pings that agrees with this one in the hour and within REACH_US of it.
+    """
+    dwell: dict[str, list[NDArray[Any]]] = {column.name: [] for column in fields(Dwell)}
+    coverage: dict[str, list[NDArray[Any]]] = {column.name: [] for column in fields(Coverage)}
+    for parts in dwell_parts(pings, resolution, parameters, between_us):
+        for columns, part in zip((dwell, coverage), parts, strict=True):
+            for name, arrays in columns.items():
+                arrays.append(getattr(part, name))
+    return Dwell(**_sorted(dwell)), Coverage(**_sorted(coverage))
+
+
+def dwell_parts(
+    pings: Pings,
+    resolution: int,
+    parameters: DwellParameters | None = None,
+    between_us: tuple[int, int] | None = None,
+) -> Iterator[tuple[Dwell, Coverage]]:
+    """What `dwell_of` gives, for some whole units at a time; each part sorted by itself.
+
+    For more than fits into memory at once. At least one part.
+    """
+    parameters = parameters or DwellParameters()
+    pings = pings.ordered()
+    some = False
+    for rows in blocks(pings.unit, _BLOCK):
+        some = True
+        yield _part(pings.take(rows), resolution, parameters, between_us)
+    if not some:
+        yield _part(pings, resolution, parameters, between_us)
+
+
+def _part(
+    pings: Pings,
+    resolution: int,
+    parameters: DwellParameters,
+    between_us: tuple[int, int] | None,
+) -> tuple[Dwell, Coverage]:
+    """Dwell and coverage of whole units."""
+    kept = np.flatnonzero(set_aside(pings, parameters.cleaning) == 0)
+    fixes = fixes_of(pings.unit[kept], pings.time_us[kept], pings.lat[kept], pings.lon[kept])
+    places = places_of(fixes, parameters.ways)
+    ways = _between(ways_of(fixes, places, parameters.ways), fixes, between_us)
+    seen = ways.take(np.flatnonzero(ways.seen))
+    legs = legs_of(fixes, places, seen, parameters.legs)
+    plane = lattice.project(legs.points, resolution)
+    pieces = pieces_of(legs.points, plane, legs.start, legs.stop, resolution)
+    shares = shares_of(seen, legs, pieces, parameters.states)
+    doubts = stop_doubts(fixes, places, plane, resolution, parameters.doubt, between_us)
+    tally = tally_of(
+        seen,
+        shares,
+        doubts,
+        resolution,
+        lambda way, us: variances_s2(seen, way, us, places, plane, resolution, parameters.doubt),
+    )
+    dwell = _dwell(tally, fixes, resolution, parameters.doubt.deviations)
+    return dwell, _coverage(pings, kept, fixes, ways, between_us)
+
+
+def _between(ways: Ways, fixes: Fixes, between_us: tuple[int, int] | None) -> Ways:
+    """What of the ways lies in an interval, without rows of no time."""
+    if between_us is not None:
+        start_us = fixes.time_us[ways.fix]
+        low_us = np.maximum(ways.low_us, between_us[0] - start_us)
+        high_us = np.minimum(ways.high_us, between_us[1] - start_us)
+        ways = replace(ways, low_us=low_us, high_us=high_us)
+    return ways.take(np.flatnonzero(ways.high_us > ways.low_us))
+
+
+def _dwell(tally: Tally, fixes: Fixes, resolution: int, deviations: float) -> Dwell:
+    """The tally with units, hours and H3 cells, sorted by hour, unit and cell."""
+    codes, which = np.unique(tally.code, return_inverse=True)
+    first = fixes.begin[tally.chunk]
+    moved_us = tally.slow_us + tally.transit_us
+    low_s, high_s = interval_s(tally, deviations)
+    dwell = Dwell(
+        fixes.unit[first],
+        lattice.cells_of(codes, resolution)[which],
+        fixes.time_us[first] // HOUR_US,
+        tally.dwell_us / SECOND_US,
+        (tally.dwell_us - moved_us) / SECOND_US,
+        tally.slow_us / SECOND_US,
+        tally.transit_us / SECOND_US,
+        low_s,
+        high_s,
+    )
+    return Dwell(
+        **_sorted({column.name: [getattr(dwell, column.name)] for column in fields(dwell)})
+    )
+
+
+def _coverage(
+    pings: Pings, kept: Indices, fixes: Fixes, ways: Ways, between_us: tuple[int, int] | None
+) -> Coverage:
+    """What is known of each hour that has a ping (in the interval, if there is one)."""
+    hour = pings.time_us // HOUR_US
+    new = changes(pings.unit, hour)
+    first, chunk = np.flatnonzero(new), np.cumsum(new) - 1
+    inside = np.ones(len(pings), dtype=np.bool_)
+    if between_us is not None:
+        inside = (pings.time_us >= between_us[0]) & (pings.time_us < between_us[1])
+    of = chunk[kept][fixes.begin][ways.chunk]
+    span_us = ways.high_us - ways.low_us
+    observed_us = np.bincount(of, span_us * ways.seen, len(first))
+    unobserved_us = np.bincount(of, span_us * ~ways.seen, len(first))
+    number = np.bincount(chunk[inside], minlength=len(first))
+    rows = np.flatnonzero((number > 0) | (observed_us + unobserved_us > 0))
+    return Coverage(
+        **_sorted(
+            {
+                "unit": [pings.unit[first[rows]]],
+                "hour": [hour[first[rows]]],
+                "observed_s": [observed_us[rows] / SECOND_US],
+                "unobserved_s": [unobserved_us[rows] / SECOND_US],
+                "pings": [number[rows]],
+                "kept": [np.bincount(chunk[kept[inside[kept]]], minlength=len(first))[rows]],
+            }
+        )
+    )
+
+
+def _sorted(columns: dict[str, list[NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Parts of columns joined and sorted by hour, unit and (where there is one) cell.
+
+    Takes the parts out of what it is given, so that never all is in memory twice.
+    """
+    keys = [np.concatenate(columns[name]) for name in ("hour", "unit")]
+    if "cell" in columns:
+        cell = np.concatenate(columns["cell"])
+        unused = 3 * (15 - int(resolutions(cell[:1]).sum())) if len(cell) else 0
+        keys.append((cell >> np.uint64(unused)).astype(np.int64))
+    order = order_of(*keys)
+    del keys
+    return {name: np.concatenate(columns.pop(name))[order] for name in list(columns)}
+
+
+def coverage_summary(
+    pings: Pings, coverage: Coverage, parameters: DwellParameters | None = None
+) -> dict[str, Any]:
+    """The summary of the contract: pings, kept, set aside by reason; observed, unobserved, span.
+
+    `coverage` is that of all these pings. The span is the time between a unit's first and last
+    fix, summed over units; what of it was not observed is unobserved, long silences included.
+    """
+    parameters = parameters or DwellParameters()
+    pings = pings.ordered()
+    reasons = set_aside(pings, parameters.cleaning)
+    counts = np.bincount(reasons, minlength=len(REASONS)).tolist()
+    kept = np.flatnonzero(reasons == 0)
+    ends = changes(pings.unit[kept]) if len(kept) else np.empty(0, np.bool_)
+    first = np.flatnonzero(ends)
+    last = np.append(first[1:], len(kept))[: len(first)] - 1
+    time_us = pings.time_us[kept]
+    span_us = int((time_us[last] - time_us[first]).sum())
+    observed_us = int(np.rint(coverage.observed_s * SECOND_US).astype(np.int64).sum())
+    return {
+        "pings": len(pings),
+        "kept": counts[0],
+        "set_aside": {name: n for name, n in zip(REASONS[1:], counts[1:], strict=True) if n},
+        "observed_s": observed_us / SECOND_US,
+        "unobserved_s": (span_us - observed_us) / SECOND_US,
+        "span_s": span_us / SECOND_US,
+    }

@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 _RESOLUTION_SHIFT = 52  # bits 52 to 55 of an H3 index hold its resolution
 _DIGIT_BITS = 3  # one digit per resolution, filled with 7 below the cell's own
 _FINEST = 15
+_BASE_SHIFT = 45  # bits 45 to 51 hold the base cell
+_PENTAGON_BASES = np.array([4, 14, 24, 38, 49, 58, 63, 72, 83, 97, 107, 117], dtype=np.uint64)
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,8 @@ def _inside(shape: shapely.Geometry, resolution: int) -> Cells:
     cells = np.unique(_array(near, np.uint64))
     lat, lon = centres(cells)
     shapely.prepare(whole)
-    return cells[shapely.contains_xy(whole, lon, lat)]
+    inside: NDArray[np.bool_] = shapely.contains_xy(whole, lon, lat)
+    return cells[inside]
 
 
 def _moved(shape: shapely.Geometry, west: float) -> shapely.Geometry:
@@ -174,14 +177,11 @@ def _moved(shape: shapely.Geometry, west: float) -> shapely.Geometry:
 
 def _pentagons(cells: Cells) -> NDArray[np.bool_]:
     """Whether a cell has five neighbours: its base cell is one of twelve and all digits are 0."""
-    base = (cells >> np.uint64(45)) & np.uint64(0x7F)
-    digits = cells & np.uint64((1 << 45) - 1)
+    base = (cells >> np.uint64(_BASE_SHIFT)) & np.uint64(0x7F)
+    digits = cells & np.uint64((1 << _BASE_SHIFT) - 1)
     unused = _DIGIT_BITS * (_FINEST - resolutions(cells))
     used = digits >> unused.astype(np.uint64)
-    return np.isin(base, _PENTAGON_BASES) & (used == 0)
-
-
-_PENTAGON_BASES = np.array([4, 14, 24, 38, 49, 58, 63, 72, 83, 97, 107, 117], dtype=np.uint64)
+    return np.asarray(np.isin(base, _PENTAGON_BASES) & (used == 0))
 
 
 def _array(values: Any, dtype: type[Any]) -> NDArray[Any]:

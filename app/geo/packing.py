@@ -106,6 +106,8 @@ def pack(
 def _priced(plain: _Search, count: int, rounds: int) -> tuple[Zones, float]:
     """Good zones and a bound, from prices that are put right again and again."""
     best = _swapped(plain, _filled(plain, [], count))
+    if not best:  # what has value lies on islands too small for a zone
+        return [], 0.0
     worth, bound = _worth(plain, best), np.inf
     prices, pace, waited = _first_prices(plain, best), 1.0, 0
     step = np.zeros(len(prices))

@@ -232,8 +232,10 @@ def _notes(
     """What a supervisor should know of a choice: why it is empty, small, or leaves hours over."""
     if not len(priority):
         yield "the district holds no cell of this resolution"
-    elif not zones and parameters.max_zones:
+    elif not priority.any():
         yield "no cell has any priority: no harm is expected, or patrol has met it"
+    elif not zones and parameters.max_zones:
+        yield "what has priority lies on islands that are smaller than a zone"
     if not parameters.max_zones:
         yield "no zones are asked for"
     if plan.budget_s == 0.0:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from app.checks import UNKNOWN_UNIT, C, Flaw, Limits, checked
 from app.db import Database
 from app.facts import IncidentColumns, Ints, PingColumns
+from app.geo.dwell import REACH_US
 from app.geo.fixes import Pings
 from app.geo.grid import cells_at
 from app.intake.body import inflated, is_lines
@@ -103,7 +104,8 @@ def keep_pings(
     unit = np.array([numbers.get(name, -1) for name in names] or [-1])[columns.unit_id.code]
     here = unit >= 0
     refused = batch.refused.plus(_strangers(batch, ~here), int((~here).sum()))
-    accepted = add_pings(c, pings_of_columns(columns, unit).take(here)) if here.any() else 0
+    pings = pings_of_columns(columns, unit)
+    accepted = add_pings(c, pings if here.all() else pings.take(here), REACH_US)
     return refused.receipt(batch.received, accepted)
 
 

@@ -26,7 +26,7 @@ Rule = Callable[[Any], str | None]  # why a value is malformed, None where it is
 
 
 class PingItem(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A ping as it is sent."""
+    """A ping as it is sent; null stands for an optional field that is not."""
 
     unit_id: str
     time: Instant
@@ -39,7 +39,7 @@ class PingItem(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class IncidentItem(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """An incident as it is sent."""
+    """An incident as it is sent; null stands for an optional field that is not."""
 
     incident_id: str
     occurred_from: Instant

@@ -17,6 +17,7 @@ from app.schemas import Feature, FeatureCollection, Problem
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<link rel="icon" href="data:,">
 <title>Focus Patrol API</title>
 <link rel="stylesheet" href="docs/swagger-ui.css">
 <div id="api"></div>

@@ -46,6 +46,7 @@ STATEMENTS = {
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<link rel="icon" href="data:,">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Focus Patrol: transparency</title>
 <style>

@@ -29,7 +29,6 @@ from sqlalchemy import (
 from sqlalchemy.types import BigInteger
 
 ABSENT = int(np.iinfo(np.int64).min)  # an instant that was not sent
-ROWS_AT_ONCE = 100_000  # how many rows of SQLite stand in memory as objects
 
 Column = NDArray[Any] | Sequence[str | None]
 Columns = Mapping[str, Column]
@@ -115,14 +114,8 @@ def _read_sqlite(c: Connection, query: Select[Any]) -> dict[str, NDArray[Any]]:
 
 def fetch(cursor: Any, kinds: Mapping[str, str]) -> dict[str, NDArray[Any]]:
     """All rows of a cursor of SQLite as columns of these numpy kinds; null is NaN among floats."""
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in kinds}
-    while some := cursor.fetchmany(ROWS_AT_ONCE):
-        for (name, kind), values in zip(kinds.items(), zip(*some, strict=True), strict=True):
-            parts[name].append(np.array(values, dtype=kind))
-    return {
-        name: np.concatenate(parts[name]) if parts[name] else np.empty(0, dtype=kind)
-        for name, kind in kinds.items()
-    }
+    found = np.fromiter(cursor, dtype=[*kinds.items()])
+    return {name: np.ascontiguousarray(found[name]) for name in kinds}
 
 
 def _read_postgres(c: Connection, query: Select[Any]) -> dict[str, NDArray[Any]]:

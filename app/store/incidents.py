@@ -119,7 +119,8 @@ def _upsert_postgres(c: Connection, rows: IncidentRows, revision: int) -> int:
 
 
 def _write_postgres(c: Connection, rows: IncidentRows, revision: int) -> int:
-    values = _values(rows)
+    # Neighbours one after the other: the spatial index takes them almost twice as fast.
+    values = _values(rows.take(np.argsort(rows.cell, kind="stable")))
     chosen = ", ".join(
         f"NULLIF(s.{name}, {ABSENT})" if _may_be_absent(name) else f"s.{name}" for name in values
     )

@@ -20,6 +20,7 @@ from app.db import Database
 from app.geo.fixes import Pings, pings_of
 from app.migrate import migrate
 from app.settings import Settings
+from app.shifts import HOUR_US
 from app.store.columns import driver
 from app.store.pings import add_pings
 from app.store.units import unit_numbers
@@ -90,7 +91,7 @@ def _rate(settings: Settings, pings: Pings, batch: int, write: Write) -> float:
 
 def _store(database: Database, pings: Pings) -> None:
     with database.write() as c:
-        add_pings(c, pings)
+        add_pings(c, pings, HOUR_US)  # as far as derivation looks
 
 
 def _executemany(database: Database, pings: Pings) -> None:

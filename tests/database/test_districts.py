@@ -10,9 +10,9 @@ from app.store.districts import District, get_district, list_districts, put_dist
 BOX = shapely.MultiPolygon([shapely.box(-122.5, 37.7, -122.4, 37.8)])
 
 
-def district(id: str, parent: str | None = None, **others: object) -> District:  # noqa: A002
+def district(id: str, parent: str | None = None, **others: object) -> District:  # noqa: A002  the column's name
     values = {"name": id, "timezone": "UTC", "shifts": {"day": "07:00"}, "geometry": BOX}
-    return District(id=id, parent=parent, **{**values, **others})  # type: ignore[arg-type]
+    return District(id=id, parent=parent, **{**values, **others})  # type: ignore[arg-type]  checked by the table
 
 
 def put(database: Database, *some: District) -> list[bool]:

@@ -54,7 +54,7 @@ def add(database: Database, *some: dict[str, object]) -> int:
 
 def read(database: Database, until_us: int = LATER_US, **limits: object) -> Incidents:
     with database.read() as c:
-        return read_incidents(c, until_us, **limits)  # type: ignore[arg-type]
+        return read_incidents(c, until_us, **limits)  # type: ignore[arg-type]  any limit
 
 
 def categories(found: Incidents) -> list[str]:

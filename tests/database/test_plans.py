@@ -90,7 +90,7 @@ def test_a_plan_of_nothing_is_a_plan(database: Database) -> None:
 
 
 @pytest.mark.parametrize("id", ["p2", "", "'; DROP TABLE plans; --", "%s", "?", "\\"])
-def test_a_plan_that_is_not_there(database: Database, id: str) -> None:  # noqa: A002
+def test_a_plan_that_is_not_there(database: Database, id: str) -> None:  # noqa: A002  the column's name
     put(database, PLAN)
     with database.read() as c:
         assert get_plan(c, id) is None

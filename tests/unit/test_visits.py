@@ -136,6 +136,16 @@ def test_no_priority_and_no_cells_are_said() -> None:
     assert made(spots(), [], 6.0).notes == ("the district holds no cell of this resolution",)
 
 
+def test_priority_on_an_island_too_small_for_a_zone_is_said() -> None:
+    island, land = h3.latlng_to_cell(49.4, -123.12, 9), h3.latlng_to_cell(49.28, -123.12, 9)
+    disk = np.array([*h3.grid_disk(land, 1), island], dtype=np.uint64)
+    grid = grid_from(disk, 9)
+    value = np.where(grid.cells == np.uint64(island), 1.0, 0.0)
+    choice = choose(value, grid, neighbours(grid), 6.0, ChoiceParameters())
+    assert choice.zones == ()
+    assert choice.notes == ("what has priority lies on islands that are smaller than a zone",)
+
+
 def test_a_district_smaller_than_a_zone_is_said() -> None:
     beside = neighbours(LINE)
     choice = choose(np.ones(4), LINE, beside, 6.0, ChoiceParameters())

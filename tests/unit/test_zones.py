@@ -146,6 +146,13 @@ def test_an_island_too_small_for_a_zone_holds_none_beside_one_that_is_large_enou
     assert found.objective == 6.0
 
 
+def test_priority_on_a_small_island_alone_makes_no_zone() -> None:
+    far = int(h3.latlng_to_cell(49.4, -123.12, 9))
+    grid = grid_from(np.append(disk(1).cells, np.uint64(far)), 9)
+    found = chosen(grid, np.where(grid.cells == far, 100.0, 0.0), 3, THREES)
+    assert (found.zones, found.bound, found.gap) == ((), 0.0, 0.0)
+
+
 def test_zones_reach_round_a_lake() -> None:
     # Only a ring of six cells is left: two arcs of three are all its disjoint zones.
     ring = grid_from(np.array(h3.grid_ring(CITY, 1), dtype=np.uint64), 9)
