@@ -13,11 +13,11 @@ import pyarrow as pa
 from app import files, review
 from app.errors import Invalid
 from app.geo.grid import Grid, grid_of, to_text
-from app.geo.risk import DEFAULTS, Incidents
+from app.geo.risk import DEFAULTS, Incidents, oldest_us
 from app.moments import text_of
 from app.review import Scores, Step
 from app.severity import severity_of
-from app.shifts import Shifts, local_date, parse_calendar
+from app.shifts import Shifts, instances, local_date, parse_calendar
 
 Progress = Callable[[int, int], None]
 
@@ -36,7 +36,8 @@ SCHEMA = pa.schema(
 class Test:
     """What to judge: shifts of local days, both ends included, at an H3 resolution.
 
-    `calendar` as in day=07:00,night=19:00. `train_from` None starts with the first incident.
+    `calendar` as in day=07:00,night=19:00. `train_from` None starts with the first incident
+    that still has weight.
     """
 
     timezone: str
@@ -88,7 +89,9 @@ def backtest_files(
 def _shifts(test: Test, found: Incidents) -> tuple[Shifts, range]:
     try:
         calendar = parse_calendar(test.calendar)
-        first = test.train_from or local_date(int(found.time_us.min()), test.timezone)
+        cut_us = instances(calendar, test.timezone, test.test_from, test.test_from).start_us[0]
+        oldest = max(oldest_us(int(cut_us)), int(found.time_us.min()))
+        first = test.train_from or local_date(oldest, test.timezone)
     except ValueError as error:
         raise Invalid(str(error)) from error
     train_from = min(first, test.test_from) if test.train_from is None else first

@@ -247,4 +247,8 @@ INCIDENT_CHECKS: tuple[Check[IncidentColumns], ...] = (
     ),
     _in_future("occurred_from", lambda c: c.occurred_from_us),
     _in_future("reported_at", lambda c: c.reported_at_us),
+    Check(
+        Flaw(IN_FUTURE, "occurred_to", "occurred_to is more than a day ahead of the clock here"),
+        lambda c, limits: c.occurred_to_us > limits.latest_us + DAY_US,  # the day may not be over
+    ),
 )

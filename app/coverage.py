@@ -1,19 +1,24 @@
 """Facts to dwell, hour by hour, for what became dirty; and the patrol that a plan counts."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely import MultiPolygon
 from sqlalchemy import Connection
 
 from app.db import Database
+from app.errors import DatabaseAway
+from app.geo.duty import DutyRows, duty_rows, no_duty_rows, on_duty, patrol_s, spans_of
 from app.geo.dwell import CONTEXT_HOURS, Coverage, Dwell, dwell_of
 from app.geo.fixes import Pings, no_pings
-from app.settings import Settings
+from app.geo.grid import parents, resolutions
+from app.geo.stays import Stays, stays_of
 from app.shifts import HOUR_US
-from app.store import coverage, pings
-from app.store.coverage import DirtyHours
+from app.store import coverage, pings, places
+from app.store.coverage import DirtyHours, Dosage
 
 BLOCK_HOURS = 24  # derived at once
 BLOCK_PAIRS = 5_000  # (unit, hour) derived at once: bounds memory and the length of a transaction
@@ -24,9 +29,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Patrol:
-    """Patrol in a window: seconds per cell and hour, transit left out, as columns.
+    """Patrol in a window: seconds per cell and hour, as columns, without what is no dosage.
 
-    `cell` (n,) uint64 at the finest resolution stored, `hour` (n,) int64, `dosage_s` (n,) [s].
+    Left out are transit, time off duty, and time at a station and the like.
+
+    `cell` (n,) uint64 at one H3 resolution, `hour` (n,) int64, `dosage_s` (n,) [s].
     `observed_s`, `unobserved_s` [s]: of all units in the window. `last_us`: the newest ping
     before the window's end, None if there is none in it.
     """
@@ -41,24 +48,25 @@ class Patrol:
 
 def derive(
     database: Database,
-    settings: Settings,
+    resolution: int,
     from_hour: int | None = None,
     to_hour: int | None = None,
+    *,
+    wait: bool = False,
 ) -> int:
-    """How many (unit, hour) were derived: all that are dirty in `[from_hour, to_hour)`.
+    """How many (unit, hour) were derived at an H3 resolution: all dirty in `[from_hour, to_hour)`.
 
-    The newest come first.
-
-    Any number of callers may derive at once: an hour is settled by the first whose facts are still
-    the newest, and stays dirty otherwise.
+    The newest come first. Any number of threads and processes may derive at once: hours that
+    another is deriving are left to it, or, with `wait`, waited for and looked at again.
     """
+    _redo_another_resolution(database, resolution)
     with database.read() as connection:
         todo = coverage.dirty(connection, from_hour, to_hour)
     blocks = list(_blocks(todo))
-    return sum(_derive_block(database, settings, block) for block in reversed(blocks))
+    return sum(_derive_block(database, resolution, block, wait) for block in reversed(blocks))
 
 
-def patrol(database: Database, settings: Settings, from_us: int, until_us: int) -> Patrol:
+def patrol(database: Database, resolution: int, from_us: int, until_us: int) -> Patrol:
     """The patrol in `[from_us, until_us)` as it was known at its end: later pings play no part.
 
     Hours that later pings cannot have touched come from what is derived (deriving first what is
@@ -66,42 +74,108 @@ def patrol(database: Database, settings: Settings, from_us: int, until_us: int) 
     """
     first = -(-from_us // HOUR_US)
     last = max(first, until_us // HOUR_US - CONTEXT_HOURS)
-    derive(database, settings, first, last)
+    derive(database, resolution, first, last, wait=True)
     with database.read() as connection:
         stored = coverage.dosage(connection, first, last)
         known = coverage.read_coverage(connection, first, last)
         head = _pings(connection, from_us // HOUR_US, first, until_us)
         tail = _pings(connection, last, until_us // HOUR_US + 1, until_us)
+        apart = places.apart(connection)
     ends = [
-        dwell_of(head, settings.resolution, between_us=(from_us, min(first * HOUR_US, until_us))),
-        dwell_of(tail, settings.resolution, between_us=(last * HOUR_US, until_us)),
+        dosed(head, resolution, (from_us, min(first * HOUR_US, until_us)), apart),
+        dosed(tail, resolution, (last * HOUR_US, until_us), apart),
     ]
-    parts = [_per_cell(dwell) for dwell, _ in ends]
+    parts = [
+        _at(stored, resolution),
+        *((dwell.cell, dwell.hour, patrol_s(dwell, duty)) for dwell, _, duty in ends),
+    ]
+    cell, hour, dosage_s = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return Patrol(
-        np.concatenate([stored.cell, *(cell for cell, _, _ in parts)]),
-        np.concatenate([stored.hour, *(hour for _, hour, _ in parts)]),
-        np.concatenate([stored.dosage_s, *(seconds for _, _, seconds in parts)]),
-        float(known.observed_s.sum() + sum(c.observed_s.sum() for _, c in ends)),
-        float(known.unobserved_s.sum() + sum(c.unobserved_s.sum() for _, c in ends)),
+        cell,
+        hour,
+        dosage_s,
+        float(known.observed_s.sum() + sum(c.observed_s.sum() for _, c, _ in ends)),
+        float(known.unobserved_s.sum() + sum(c.unobserved_s.sum() for _, c, _ in ends)),
         _last_us(tail, known),
     )
 
 
-def _derive_block(database: Database, settings: Settings, block: DirtyHours) -> int:
-    first, last = int(block.hour.min()), int(block.hour.max()) + 1
-    units = np.unique(block.unit)
+def dosed(
+    seen: Pings,
+    resolution: int,
+    between_us: tuple[int, int] | None,
+    apart: MultiPolygon | None,
+) -> tuple[Dwell, Coverage, DutyRows]:
+    """Dwell, what is known of each hour, and what is known of the duty in it.
+
+    `apart`: the areas that are no patrol.
+    """
+    dwell, known = dwell_of(seen, resolution, between_us=between_us)
+    if apart is None and not bool((seen.status >= 0).any()):
+        return dwell, known, no_duty_rows()  # then every stay is of unknown duty
+    stays = stays_on_duty(seen, resolution, apart)
+    return dwell, known, duty_rows(stays.within(*between_us) if between_us else stays)
+
+
+def stays_on_duty(seen: Pings, resolution: int, apart: MultiPolygon | None) -> Stays:
+    """The stays of these pings, with their duty; `apart`: the areas that are no patrol."""
+    return on_duty(stays_of(seen, resolution, apart=apart), spans_of(seen))
+
+
+def _derive_block(database: Database, resolution: int, block: DirtyHours, wait: bool) -> int:
+    with _claimed(database, np.unique(block.hour), wait) as hours:
+        mine = block.take(np.isin(block.hour, hours))
+        if not len(mine):
+            return 0
+        with database.write() as connection:
+            mine = coverage.take_up(connection, mine)
+        return _derive_taken(database, resolution, mine) if len(mine) else 0
+
+
+def _derive_taken(database: Database, resolution: int, mine: DirtyHours) -> int:
+    first, last = int(mine.hour.min()), int(mine.hour.max()) + 1
     with database.read() as connection:
-        now = coverage.dirty(connection, first, last)  # marks and pings of one and the same view
-        mine = now.take(np.isin((now.hour << 32) + now.unit, (block.hour << 32) + block.unit))
         seen = pings.read_pings(
             connection,
-            units,
+            np.unique(mine.unit),
             (first - CONTEXT_HOURS) * HOUR_US,
             (last + CONTEXT_HOURS) * HOUR_US,
         )
-    dwell, known = dwell_of(seen, settings.resolution)
+        apart = places.apart(connection)
+    dwell, known, duty = dosed(seen, resolution, None, apart)
     with database.write() as connection:
-        return coverage.replace_dwell(connection, mine, dwell, known)
+        return coverage.replace_dwell(connection, mine, dwell, known, duty)
+
+
+@contextmanager
+def _claimed(database: Database, hours: Ints, wait: bool) -> Iterator[Ints]:
+    """Those of the hours that nobody else derives meanwhile, in this process or in another.
+
+    One derivation at a time in a process, so that those that wait hold no connection. A process
+    that dies lets go of its hours.
+    """
+    if not database.derivation.acquire(timeout=coverage.CLAIM_WAIT_S if wait else 0):
+        if wait:
+            raise DatabaseAway("what is to be derived first takes too long; try again")
+        yield hours[:0]
+        return
+    try:
+        if database.is_sqlite:
+            yield hours
+            return
+        with database.write() as connection:
+            yield coverage.claim_hours(connection, hours, wait)
+    finally:
+        database.derivation.release()
+
+
+def _redo_another_resolution(database: Database, resolution: int) -> None:
+    """Marks what was derived at another resolution as dirty, as far back as there are pings."""
+    with database.read() as connection:
+        newest = coverage.newest_cell(connection)
+    if newest is not None and int(resolutions(np.array([newest]))[0]) != resolution:
+        with database.write() as connection:
+            coverage.mark_derived_dirty(connection)
 
 
 def _blocks(todo: DirtyHours) -> Iterator[DirtyHours]:
@@ -132,5 +206,10 @@ def _last_us(tail: Pings, known: Coverage) -> int | None:
     return int(heard.max() + 1) * HOUR_US if len(heard) else None
 
 
-def _per_cell(dwell: Dwell) -> tuple[NDArray[np.uint64], Ints, Floats]:
-    return dwell.cell, dwell.hour, dwell.dwell_s - dwell.transit_s
+def _at(stored: Dosage, resolution: int) -> tuple[NDArray[np.uint64], Ints, Floats]:
+    """Dosage at one resolution; hours whose pings are gone may be stored at another.
+
+    What is finer goes to the cell around; what is coarser says too little, and is left out.
+    """
+    fine = resolutions(stored.cell) >= resolution
+    return parents(stored.cell[fine], resolution), stored.hour[fine], stored.dosage_s[fine]

@@ -1,6 +1,7 @@
 """The engine, and the one place that commits: `with database.write() as c: …`."""
 
 import contextlib
+import math
 import sqlite3
 import threading
 import time
@@ -9,13 +10,15 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.errors import DatabaseAway
 from app.settings import Settings
 
 CONNECTIONS = 8
+RESTED_S = 1.0
 CACHE_KIB = 32 * 1024  # of each connection to SQLite
 PAGE_BYTES = 8192  # of a new SQLite file: loads a fifth faster than 4096, and commits no slower
 
@@ -37,6 +40,12 @@ class Database:
         self.engine = engine_of(settings)
         self._wait_s = settings.busy_timeout_s
         self._turn = threading.Lock()
+        self.derivation = threading.Lock()  # held by the thread that derives, see app.coverage
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is SQLite: one writer at a time, and one process that serves."""
+        return self.engine.dialect.name == "sqlite"
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -53,12 +62,18 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """A connection whose work is flushed to disk when the block ends, or undone if it fails."""
-        if self.engine.dialect.name == "sqlite":
+        if self.is_sqlite:
             with _as_away(), self._alone() as connection:
                 yield connection
         else:
             with _as_away(), self.engine.begin() as connection:
                 yield connection
+
+    @contextlib.contextmanager
+    def each(self) -> Iterator[Connection]:
+        """A connection on which each statement is flushed to disk by itself."""
+        with _as_away(), self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def close(self) -> None:
         """Returns every connection."""
@@ -103,7 +118,24 @@ def engine_of(settings: Settings) -> Engine:
         "tcp_user_timeout": int(wait_s * 1000),  # a network that swallows packets
         "options": f"-c timezone=UTC -c lock_timeout={int(wait_s * 1000)}",
     }
-    return create_engine(url, pool_pre_ping=True, connect_args=connect_args, **pool)
+    engine = create_engine(url, connect_args=connect_args, **pool)
+    event.listen(engine, "checkin", _remember_use)
+    event.listen(engine, "checkout", _look_after_rest)
+    return engine
+
+
+def _remember_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _look_after_rest(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """Replaces a connection that broke while it rested; one in steady use is not asked."""
+    if time.monotonic() - record.info.get("used", math.inf) > RESTED_S:
+        try:
+            connection.execute(";")
+            connection.rollback()
+        except psycopg.Error as error:
+            raise DisconnectionError from error
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -1,8 +1,10 @@
 """What routes are given: database, settings, the clock, the caller; and who may do what."""
 
+import asyncio
 import base64
 import binascii
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -29,10 +31,14 @@ IMPLIED = {
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose key it is, and all that the key may do, implied scopes included."""
+    """Whose key it is, and all that the key may do, implied scopes included.
+
+    `units`: the call signs that it may send pings of; None for all.
+    """
 
     name: str
     scopes: frozenset[str]
+    units: frozenset[str] | None = None
 
 
 class Keyring:
@@ -42,6 +48,7 @@ class Keyring:
         """Looks nothing up yet."""
         self._database = database
         self._known: dict[str, tuple[float, Caller]] = {}
+        self._asked: dict[str, asyncio.Task[Caller | None]] = {}
 
     async def caller(self, key: str) -> Caller | None:
         """Whose key this is; None for one that is unknown or revoked. Raises DatabaseAway."""
@@ -49,6 +56,14 @@ class Keyring:
         until, caller = self._known.get(digest, (0.0, None))
         if caller is not None and time.monotonic() < until:
             return caller
+        # However many calls a stream has under way, one of them asks.
+        asked = self._asked.get(digest)
+        if asked is None:
+            asked = self._asked[digest] = asyncio.create_task(self._ask(digest))
+            asked.add_done_callback(lambda _: self._asked.pop(digest))
+        return await asyncio.shield(asked)
+
+    async def _ask(self, digest: str) -> Caller | None:
         self._known.pop(digest, None)
         asked = time.monotonic()  # counted from before the query, so that nothing lives longer
         caller = await to_thread.run_sync(self._look_up, digest)
@@ -64,7 +79,7 @@ class Keyring:
         if found is None:
             return None
         scopes = frozenset[str]().union(*(IMPLIED.get(scope, ()) for scope in found.scopes))
-        return Caller(found.name, scopes)
+        return Caller(found.name, scopes, None if found.units is None else frozenset(found.units))
 
 
 def key_of(request: Request) -> str | None:
@@ -142,6 +157,12 @@ def needs(scope: str) -> Any:
 def now_us() -> int:
     """The clock, in microseconds since 1970 UTC."""
     return time.time_ns() // 1000
+
+
+def clock_of(request: Request) -> int:
+    """The clock, for a route that takes the request alone."""
+    clock: Callable[[], int] = request.app.dependency_overrides.get(now_us, now_us)
+    return clock()
 
 
 def _database(request: Request) -> Database:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from app import files
 from app.geo.dwell import Coverage, Dwell, coverage_summary, dwell_parts
+from app.geo.fixes import set_aside
 from app.geo.grid import to_text
 from app.shifts import HOUR_US
 
@@ -30,16 +31,18 @@ def dosage_of_file(pings: Path, profile: str | Path, resolution: int, out: Path)
     Raises BadInput for a file or profile that cannot be read, or where nothing can be written.
     """
     found, unit_ids = files.pings_of_file(pings, profile)
+    found = found.ordered()
+    reasons = set_aside(found)
     names = pa.array(unit_ids, pa.string())
     known: list[Coverage] = []
 
     def pieces() -> Iterator[dict[str, Any]]:
-        for dwell, coverage in dwell_parts(found, resolution):
+        for dwell, coverage in dwell_parts(found, resolution, reasons=reasons):
             known.append(coverage)
             yield _columns(dwell, names)
 
     files.write_parquet(out, pieces(), SCHEMA)
-    return coverage_summary(found, _joined(known))
+    return coverage_summary(found, _joined(known), reasons=reasons)
 
 
 def _joined(parts: list[Coverage]) -> Coverage:

@@ -13,6 +13,9 @@ Mask = NDArray[np.bool_]
 
 NO_CODE = -1  # a text that was not sent
 BAD_CODE = -2  # a text that is none of those allowed
+# Error of a range from one satellite [m], which a dilution of precision multiplies to an accuracy:
+# a round figure for receivers of one frequency. Source: Langley (1999), GPS World 10(5), 52-59.
+RANGE_ERROR_M = 5.0
 
 
 @dataclass(frozen=True)

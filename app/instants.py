@@ -17,6 +17,7 @@ from app.shifts import DAY_US, SECOND_US, zone
 Instants = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+FORMS = ("rfc3339", "unix", "unix_ms")  # of times that need no time zone
 ABSENT = int(np.iinfo(np.int64).min)
 INVALID = ABSENT + 1
 FIRST_US = -62_135_596_800 * SECOND_US  # 0001-01-01T00:00:00Z
@@ -144,8 +145,8 @@ def format_us(texts: pa.Array, form: str) -> Instants:
 
 
 def check_format(form: str) -> None:
-    """Raises ValueError for a time format that is none of rfc3339, unix and `format_us`'s."""
-    if form not in ("rfc3339", "unix"):
+    """Raises ValueError for a time format that is none of FORMS and `format_us`'s."""
+    if form not in FORMS:
         _regex(form)
 
 

@@ -1,23 +1,30 @@
 """Files into the database, piece by piece, each durable before the next; again changes nothing."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, NamedTuple
 
 from app import files
+from app.aliases import Aliases
 from app.checks import C, Limits
 from app.db import Database
 from app.errors import Invalid
+from app.facts import Coded, PingColumns
 from app.files import Boundary, Mapped, Numbering, Rows
 from app.intake import Batch, Receipt, Refused, batch_of, keep_incidents, keep_pings, summed
 from app.profile import read_profile
 from app.settings import Settings
 from app.shifts import parse_calendar, zone
 from app.store.districts import District, get_district, put_district
+from app.store.places import KINDS, Place, get_place, put_place
 
 Progress = Callable[[int, int | None], None]  # done, and of how much: bytes or rows of the file
+# The table of pings is in order of time and most files are not, so each write touches most of the
+# table's pages: eight times the rows at once take little longer than one.
+PINGS_AT_ONCE = 524_288
 AHEAD = 2  # pieces that are read while one is written
 
 
@@ -44,14 +51,19 @@ def load_pings(
     Raises BadInput for a file or profile that cannot be read, and DatabaseAway; what was loaded
     until then stays, so that the same again goes on.
     """
-    source = files.open_rows(path, read_profile(profile), "pings")
+    source = files.open_rows(path, read_profile(profile), "pings", PINGS_AT_ONCE)
+    names = Aliases(database).of("gpx") if files.is_gpx(path) else {}
     limits = Limits(now_us, settings.retention_days)
 
     def keep(batch: Batch[Any]) -> Receipt:
         with database.write() as c:
-            return keep_pings(c, batch, settings.register_units)
+            left, new = keep_pings(c, batch, settings.register_units)
+        return left.receipts(new)[0]
 
-    pieces = (_piece(r, files.pings_of_rows(r, source.layout), limits) for r in source.rows)
+    pieces = (
+        piece_of(r, _named(files.pings_of_rows(r, source.layout), names), limits)
+        for r in source.rows
+    )
     return _kept(pieces, keep, progress)
 
 
@@ -72,7 +84,8 @@ def load_incidents(
             return keep_incidents(c, batch, settings.resolution)
 
     pieces = (
-        _piece(r, files.incidents_of_rows(r, source.layout, numbering), limits) for r in source.rows
+        piece_of(r, files.incidents_of_rows(r, source.layout, numbering), limits)
+        for r in source.rows
     )
     return _kept(pieces, keep, progress)
 
@@ -108,6 +121,27 @@ def load_districts(
     return Refused().receipt(len(found), accepted).as_dict()
 
 
+def load_places(
+    database: Database, path: Path, kind: str, id_field: str | None, name_field: str | None
+) -> dict[str, Any]:
+    """The receipt of a file of polygons that are no patrol: all are stored, or none.
+
+    An unchanged one is a duplicate. Raises BadInput for a file that cannot be read, Invalid for a
+    kind that does not exist, and DatabaseAway.
+    """
+    if kind not in KINDS:
+        raise Invalid(f"no kind of place is called {kind!r}; there is {', '.join(KINDS)}")
+    found = files.read_districts(path, id_field, name_field)
+    with database.write() as c:
+        accepted = 0
+        for boundary in found:
+            new = Place(boundary.id, boundary.name, kind, boundary.geometry)
+            if get_place(c, boundary.id) != new:
+                put_place(c, new)
+                accepted += 1
+    return Refused().receipt(len(found), accepted).as_dict()
+
+
 def _district(
     boundary: Boundary, timezone: str, shifts: dict[str, str], old: District | None
 ) -> District:
@@ -122,7 +156,16 @@ def _district(
     )
 
 
-def _piece(rows: Rows, mapped: Mapped[C], limits: Limits) -> Piece[C]:
+def _named(mapped: Mapped[PingColumns], names: Mapping[str, str]) -> Mapped[PingColumns]:
+    """The same pings, under the call sign of each identifier that has one."""
+    if not names:
+        return mapped
+    column = mapped.columns.unit_id
+    renamed = Coded(column.code, tuple(names.get(name, name) for name in column.names))
+    return mapped._replace(columns=replace(mapped.columns, unit_id=renamed))
+
+
+def piece_of(rows: Rows, mapped: Mapped[C], limits: Limits) -> Piece[C]:
     """Rows that the profile does not exclude, checked."""
     left = mapped.left
     some = slice(None) if left.all() else left

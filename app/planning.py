@@ -1,5 +1,6 @@
 """One shift of one district planned: a few reads, pure functions, one write."""
 
+import importlib.metadata
 import uuid
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
@@ -15,9 +16,19 @@ from app import coverage, severity
 from app.db import Database
 from app.errors import Invalid, NotFound
 from app.geo import geojson
-from app.geo.grid import Grid, area_km2, grid_of, index_of, neighbours, parents, to_text
+from app.geo.dwell import DwellParameters
+from app.geo.grid import Grid, area_km2, grid_of, index_of, neighbours, to_text
 from app.geo.priority import PriorityParameters, priority, residual
-from app.geo.risk import Incidents, Risk, RiskParameters, expected
+from app.geo.risk import (
+    Component,
+    Incidents,
+    Risk,
+    RiskParameters,
+    expected,
+    oldest_us,
+    placed,
+    usable,
+)
 from app.geo.visits import Choice, ChoiceParameters, VisitParameters, choose
 from app.geo.zones import zone_parameters
 from app.reasons import notes_of, reasons_of
@@ -29,8 +40,9 @@ from app.store.history import Box, History
 from app.store.plans import Plan, PlanCells, PlanZone
 
 VERSION = 1  # of a plan when it is made
+CODE_VERSION = importlib.metadata.version("focus-patrol")
 
-_remembered: WeakKeyDictionary[Database, History] = WeakKeyDictionary()
+_remembered: WeakKeyDictionary[Database, dict[int, History]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,7 @@ class Parameters:
     """All model values of a plan; stored with it."""
 
     resolution: int
+    dwell: DwellParameters
     risk: RiskParameters
     severity_table: str
     priority: PriorityParameters
@@ -69,7 +82,15 @@ class Parameters:
             **asdict(self.choice.zones),
             **asdict(self.choice.visits),
             **risk,
+            "components": [_named(part) for part in self.risk.components],
+            "dwell": asdict(self.dwell),
+            "code_version": CODE_VERSION,
         }
+
+
+def _named(part: Component) -> dict[str, Any]:
+    """A component of the risk by its members; what has no end is null, as JSON has no infinity."""
+    return {name: None if value == np.inf else value for name, value in part._asdict().items()}
 
 
 @dataclass(frozen=True)
@@ -82,9 +103,10 @@ class Facts:
 
 def parameters_of(settings: Settings) -> Parameters:
     """The model values in force."""
-    resolution = min(settings.plan_resolution, settings.resolution)
+    resolution = settings.plan_resolution
     return Parameters(
         resolution,
+        DwellParameters(),
         RiskParameters(),
         settings.severity_table,
         PriorityParameters(),
@@ -107,12 +129,14 @@ def plan_shift(database: Database, settings: Settings, request: Request, now_us:
     data_until_us = _data_until_us(shift, request, now_us)
     parameters = parameters_of(settings)
     grid, rings = _grid(shapely.to_wkb(district.geometry), parameters.resolution)
-    facts = _facts(database, settings, district, data_until_us, parameters)
+    facts = _facts(database, district, data_until_us, parameters)
     hours = next(
         hours
         for hours in (request.unit_hours, district.unit_hours, settings.unit_hours)
         if hours is not None
     )
+    if not (np.isfinite(hours) and hours >= 0):
+        raise Invalid("unit_hours must be a number of hours, 0 or more")
     plan, cells = _made(district, shift, data_until_us, hours, grid, rings, facts, parameters)
     plan = replace(plan, created_us=now_us)
     with database.write() as connection:
@@ -164,23 +188,26 @@ def _grid(geometry: bytes, resolution: int) -> tuple[Grid, NDArray[np.int64]]:
 
 def _facts(
     database: Database,
-    settings: Settings,
     district: District,
     data_until_us: int,
     parameters: Parameters,
 ) -> Facts:
     window_us = int(parameters.priority.dosage_window_s * SECOND_US)
     west, south, east, north = district.geometry.bounds
-    history = _remembered.setdefault(database, History())
-    patrol = coverage.patrol(database, settings, data_until_us - window_us, data_until_us)
+    resolution = parameters.resolution
+    history = _remembered.setdefault(database, {}).setdefault(resolution, History(resolution))
+    patrol = coverage.patrol(database, resolution, data_until_us - window_us, data_until_us)
     with database.read() as connection:
         known = history.read(connection, data_until_us, box=Box(south, west, north, east))
     return Facts(known, patrol)
 
 
-def _history_of(district: District, shift: Shift, known: Incidents) -> Shifts:
-    """The shifts from the first incident to the planned shift."""
-    first_us = int(known.time_us.min()) if len(known) else shift.start_us
+def _history_of(
+    district: District, shift: Shift, until_us: int, known: Incidents, parameters: RiskParameters
+) -> Shifts:
+    """The shifts from the first incident that has weight left to the planned shift."""
+    weighs = known.time_us[known.time_us >= oldest_us(min(shift.start_us, until_us), parameters)]
+    first_us = int(weighs.min()) if len(weighs) else min(shift.start_us, until_us)
     return instances(
         district.shifts,
         district.timezone,
@@ -200,18 +227,23 @@ def _made(
     parameters: Parameters,
 ) -> tuple[Plan, PlanCells]:
     """The plan and its cells: pure, and the same for the same arguments."""
-    history = _history_of(district, shift, facts.incidents)
-    weights = severity.severity_of(facts.incidents.categories, parameters.severity_table)
+    history = _history_of(district, shift, data_until_us, facts.incidents, parameters.risk)
+    used, _ = placed(facts.incidents.take(usable(facts.incidents, parameters.risk)), grid)
+    present = [used.categories[code] for code in np.unique(used.category).tolist()]
+    weights = severity.severity_of(present, parameters.severity_table)
     risk = expected(
         facts.incidents, grid, history, shift, data_until_us, weights.weights, parameters.risk
     )
     patrol = facts.patrol
-    where = index_of(grid, parents(patrol.cell, grid.resolution))
+    where = index_of(grid, patrol.cell)
     inside = where >= 0
     dosage_s = np.bincount(where[inside], patrol.dosage_s[inside], len(grid)).astype(np.float64)
     left_s = residual(
         where, patrol.hour, patrol.dosage_s, len(grid), data_until_us, parameters.priority
     )
+    # A shift that begins after the data end is met by what is left of the patrol by then.
+    ahead_s = max(0, shift.start_us - data_until_us) / SECOND_US
+    left_s *= 2.0 ** (-ahead_s / parameters.priority.dosage_half_life_s)
     unmet = priority(risk.expected_harm, left_s, parameters.priority)
     hours = (shift.end_us - shift.start_us) / HOUR_US
     choice = choose(unmet, grid, rings, unit_hours, parameters.choice, hours)
@@ -237,8 +269,17 @@ def _made(
             {"id": zone.id, "priority": zone.priority, "reason": zone.reason}
             for zone in choice.dropped
         ],
-        notes=notes_of(grid, risk, patrol, weights, choice, parameters.priority, data_until_us),
-        parameters=parameters.flat(),
+        notes=notes_of(
+            grid,
+            risk,
+            patrol,
+            weights,
+            choice,
+            parameters.priority,
+            data_until_us,
+            parameters.dwell.ways.silence_s,
+        ),
+        parameters=parameters.flat() | {"severity_weights": dict(weights.weights)},
         version=VERSION,
         zones=zones,
     )

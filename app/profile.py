@@ -15,7 +15,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from app.errors import BadInput
-from app.instants import check_format
+from app.instants import FORMS, check_format
 from app.shifts import zone
 
 Kind = Literal["pings", "incidents"]
@@ -103,9 +103,10 @@ class Profile(_Table, frozen=True):
     `columns`: our name = theirs; contract names that it leaves out stand for themselves.
     `ignore`: columns of theirs that are not used ("*": all others); any other is an error.
     `defaults`: our name = text, where the file has no such column or a row leaves it blank.
-    `time_formats`: tried in this order: "rfc3339", "unix", or as in strptime (see
-    `instants.format_us`). `timezone`: IANA name, for times without an offset; a time that clocks
-    showed twice is its first occurrence, one that they left out is read with the offset before.
+    `time_formats`: tried in this order: "rfc3339", "unix" (seconds), "unix_ms", or as in strptime
+    (see `instants.format_us`). `timezone`: IANA name, for times without an offset; a time that
+    clocks showed twice is its first occurrence, one that they left out is read with the offset
+    before.
     `crs`: of the coordinates; the easting or longitude is called `lon`, the other `lat`.
     `no_coordinates`: values, in the source's own reference system, that mean there are none.
     `values`: per field, their word = ours. `exclude`: per field, the source's words whose rows
@@ -201,7 +202,7 @@ def profile_of(members: Mapping[str, object]) -> Profile:
         unknown = sorted(getattr(profile, member).keys() - set(fields))
         if unknown:
             raise BadInput(f"{member} cannot name {unknown[0]!r}; only {', '.join(sorted(fields))}")
-    local = profile.parts or any(form not in ("rfc3339", "unix") for form in profile.time_formats)
+    local = profile.parts or any(form not in FORMS for form in profile.time_formats)
     if local and profile.timezone is None:
         raise BadInput("times without an offset need a timezone, such as America/Vancouver")
     return profile

@@ -52,6 +52,7 @@ def notes_of(
     choice: Choice,
     parameters: PriorityParameters,
     data_until_us: int,
+    silence_s: float,
 ) -> list[str]:
     """What is unknown, assumed, or left out; and why a plan is empty."""
     notes: list[str] = []
@@ -63,11 +64,13 @@ def notes_of(
             " preferred, so no zone is suggested."
         )
     notes += choice.notes
-    notes += _gps_notes(patrol, parameters, data_until_us)
+    notes += _gps_notes(patrol, parameters, data_until_us, silence_s)
     return notes + list(severity.notes)
 
 
-def _gps_notes(patrol: Patrol, parameters: PriorityParameters, data_until_us: int) -> list[str]:
+def _gps_notes(
+    patrol: Patrol, parameters: PriorityParameters, data_until_us: int, silence_s: float
+) -> list[str]:
     window_h = parameters.dosage_window_s / 3600
     if patrol.last_us is None:
         return [
@@ -81,12 +84,12 @@ def _gps_notes(patrol: Patrol, parameters: PriorityParameters, data_until_us: in
             f"The last GPS before the data cut-off is of {text_of(patrol.last_us)}: patrol since"
             " then is unknown."
         )
-    span_s = patrol.observed_s + patrol.unobserved_s
-    if span_s > 0 and patrol.unobserved_s > 0:
-        notes.append(
-            f"GPS shows {patrol.observed_s / span_s:.0%} of the cars' time in the"
-            f" {window_h:g} h before; the rest is unknown and lowers no priority."
-        )
+    notes.append(
+        f"GPS of all units followed them for {patrol.observed_s / 3600:.0f} h of the"
+        f" {window_h:g} h before. {patrol.unobserved_s / 3600:.1f} h between messages are unknown,"
+        f" and so is what a unit did while silent for more than {silence_s / 60:g} min; what is"
+        " unknown lowers no priority."
+    )
     return notes
 
 

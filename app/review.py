@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from app.errors import Invalid
 from app.geo import accuracy
 from app.geo.accuracy import BUDGETS
-from app.geo.grid import Grid, area_km2, index_of
+from app.geo.grid import Grid, area_km2, index_of, neighbours
 from app.geo.mixture import predict
 from app.geo.risk import (
     DEFAULTS,
@@ -28,6 +28,7 @@ from app.geo.risk import (
     usable,
 )
 from app.geo.rolling import rolling
+from app.geo.zones import ZoneParameters, choose_zones
 from app.model import COUNTS, History, choose, history_of
 from app.shifts import DAY_US, Shift, Shifts, instances
 
@@ -257,43 +258,48 @@ def _pooled(
 class Judgement:
     """How the zones of one plan met what then happened, beside plain counts at equal area.
 
-    `happened` incidents in the district during the shift, `caught` those inside the zones,
-    `caught_by_counts` those inside as many cells chosen by the last twelve months' counts,
-    `possible` the most that so many cells could have held. `chosen` of `cells` cells are zones.
+    `happened` incidents in the district during the shift, `caught` those inside the zones.
+    `caught_by_counts`: those inside as many cells, each chosen by the last twelve months' counts;
+    `caught_by_counted_zones`: inside as many zones of the same kind chosen by those counts.
+    `possible`: the most that so many cells could have held. `chosen` of `cells` cells are zones.
     """
 
     happened: int
     caught: int
     caught_by_counts: int
+    caught_by_counted_zones: int
     possible: int
     chosen: int
     cells: int
 
 
 def judge(
-    zones: NDArray[np.uint64],
+    zones: Sequence[NDArray[np.uint64]],
     grid: Grid,
     incidents: Incidents,
     shift: Shift,
+    limits: ZoneParameters,
     parameters: RiskParameters = DEFAULTS,
 ) -> Judgement:
-    """The judgement of a plan whose zones hold the cells `zones`, from all that is known now.
+    """The judgement of a plan whose zones have these cells, from all that is known now.
 
-    Only incidents that certainly happened within the shift are judged; the counts use what was on
-    record before its start, and their ties are broken against them.
+    `limits`: those of the plan's zones. Only incidents that certainly happened within the shift are
+    judged; the counts use what was on record before its start, and their ties go against them.
     """
     used, where = placed(incidents.take(usable(incidents, parameters)), grid)
     within = (used.time_us >= shift.start_us) & (used.to_us < shift.end_us)
     happened = np.bincount(where[within], minlength=len(grid)).astype(np.float64)
     year = known_before(used, shift.start_us) & (used.time_us >= shift.start_us - 365 * DAY_US)
     counts = np.bincount(where[year], minlength=len(grid)).astype(np.float64)
-    chosen = index_of(grid, zones)
+    chosen = index_of(grid, np.concatenate([np.zeros(0, np.uint64), *zones]))
+    counted = choose_zones(counts, grid, neighbours(grid), len(zones), limits).zones
     size = [len(chosen)]
     return Judgement(
-        int(happened.sum()),
-        int(happened[chosen].sum()),
-        int(accuracy.hits(counts, happened, size)[0]),
-        int(accuracy.most(happened, size)[0]),
-        len(chosen),
-        len(grid),
+        happened=int(happened.sum()),
+        caught=int(happened[chosen].sum()),
+        caught_by_counts=int(accuracy.hits(counts, happened, size)[0]),
+        caught_by_counted_zones=int(sum(happened[zone].sum() for zone in counted)),
+        possible=int(accuracy.most(happened, size)[0]),
+        chosen=len(chosen),
+        cells=len(grid),
     )

@@ -24,7 +24,8 @@ def is_name(text: str) -> bool:
     return 0 < len(text) <= MAX_NAME and text == text.strip() and text.isprintable()
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text, if it can be read. Raises ValueError."""
     if text != text.strip() or not text.isprintable():
         raise ValueError("must be printable, without blanks at its ends")
     return text
@@ -69,7 +70,7 @@ def _without_default(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
 
 
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_printable)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(printable)]
 Day = Annotated[
     date,
     BeforeValidator(_as_day),
@@ -140,7 +141,7 @@ class DistrictProperties(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+    name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]
     timezone: Annotated[
         str, Field(max_length=MAX_NAME, examples=["America/Regina"]), AfterValidator(_timezone)
     ]
@@ -213,6 +214,18 @@ class UnitState(BaseModel):
     lon: float | None
     speed_mps: float | None
     heading_deg: float | None
+    idle_interval_s: int | None
+    clock_offset_s: float | None
+
+
+class UnitSettings(BaseModel):
+    """What an administrator declares of a unit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    idle_interval_s: Annotated[int, Field(strict=True, gt=0, le=86_400)] | None = Field(
+        None, description="Seconds between two reports of the unit's box while it is parked."
+    )
 
 
 class PlanRequest(BaseModel):

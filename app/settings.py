@@ -4,7 +4,9 @@ What changes a plan (model values) is not here but in the frozen parameter class
 stored with each plan.
 """
 
-from pydantic import Field
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -60,5 +62,46 @@ class Settings(BaseSettings):
         description="Pause between derivations of dwell inside `serve`; 0 derives only "
         "when a plan asks.",
     )
+    live_every_s: float = Field(
+        2.0,
+        ge=0,
+        le=5,
+        description="Pause between looks at rules of inactivity, and for those who listen to "
+        "events; 0 looks only when somebody begins to listen.",
+    )
+    feeds: str = Field("feeds", description="The folder in which feeds are looked for by name.")
+    feed_tokens: dict[str, SecretStr] = Field(
+        {},
+        description="Tokens that feeds name, as a JSON object of name and token; they stand in no "
+        "feed file and in no log.",
+    )
+    retain_every_s: float = Field(
+        3600.0,
+        ge=0,
+        description="Pause between deletions of pings by age inside `serve`; 0 leaves them to "
+        "`focus-patrol retain`.",
+    )
     open_metrics: bool = Field(False, description="Whether /metrics answers without a key.")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR."
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _a_database_that_is_known(cls, url: str) -> str:
+        kind = url.partition(":")[0]  # never the whole: it may hold a password
+        if kind not in ("sqlite", "postgresql+psycopg") or "://" not in url:
+            raise ValueError(
+                f"{kind!r} is no database known here; write sqlite:///FILE or"
+                " postgresql+psycopg://USER@HOST/DATABASE"
+            )
+        return url
+
+    @model_validator(mode="after")
+    def _plans_no_finer_than_stored(self) -> Self:
+        if self.plan_resolution > self.resolution:
+            raise ValueError(
+                f"FOCUS_PATROL_PLAN_RESOLUTION {self.plan_resolution} is finer than"
+                f" FOCUS_PATROL_RESOLUTION {self.resolution}"
+            )
+        return self

@@ -1,5 +1,6 @@
 """Local shift calendars as half-open UTC intervals that tile time, across clock changes."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 from numpy.typing import NDArray
 
+_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 SECOND_US = 1_000_000
 HOUR_US = 3_600 * SECOND_US
 DAY_US = 24 * HOUR_US
@@ -64,10 +66,9 @@ def calendar_of(shifts: Mapping[str, str]) -> dict[str, time]:
     for name, text in shifts.items():
         if not name or name != name.strip():
             raise ValueError(f"{name!r} is no name for a shift")
-        try:
-            starts[name] = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007  a wall-clock time has no zone
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"shift {name!r} starts at {text!r}; write HH:MM") from error
+        if not isinstance(text, str) or not _CLOCK.fullmatch(text):
+            raise ValueError(f"shift {name!r} starts at {text!r}; write HH:MM")
+        starts[name] = time.fromisoformat(text)
     if len(set(starts.values())) < len(starts):
         raise ValueError("two shifts start at the same time of day")
     return dict(sorted(starts.items(), key=lambda item: item[1]))

@@ -11,6 +11,7 @@ import shapely
 from geoalchemy2 import Geometry, WKBElement
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     Float,
@@ -95,11 +96,15 @@ units = Table(
     Column("speed_mps", Float),
     Column("heading_deg", Float),
     Column("status", SmallInteger),
+    Column("still", Boolean),  # whether it stood when last heard; null where nobody can say
+    Column("idle_interval_s", Integer),  # between reports of a parked car; declared, null: none
+    Column("clock_offset_s", Float),  # see app.clocks
     # No spatial index: it would be rewritten with every position, and there are few units.
     Column("geometry", Geo("POINT")),
     postgresql_with={"fillfactor": "50"},  # room for the next position on the same page
 )
 
+# On PostgreSQL in partitions by day, see app.store.partitions; on SQLite one table.
 pings = Table(
     "pings",
     metadata,
@@ -113,6 +118,22 @@ pings = Table(
     Column("accuracy_m", Float),
     Column("status", SmallInteger),  # index into app.geo.fixes.STATUS; null where not sent
     sqlite_with_rowid=False,
+    postgresql_partition_by="RANGE (time_us)",
+)
+
+retention = Table(  # how far facts were deleted by age; no row where none ever were
+    "retention",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("before_us", BigInteger, nullable=False),  # what is older is gone, or is about to be
+)
+
+unit_aliases = Table(  # what a unit is called by a system that sends its positions
+    "unit_aliases",
+    metadata,
+    Column("source", String(32), primary_key=True),  # the format, see app.aliases.SOURCES
+    Column("identifier", String(128), primary_key=True),  # as the source writes it
+    Column("unit", Integer, ForeignKey("units.unit"), nullable=False),
 )
 
 incidents = Table(
@@ -156,7 +177,8 @@ dirty_hours = Table(  # hours whose dwell must be derived again
     metadata,
     Column("hour", Integer, primary_key=True, autoincrement=False),  # hours since 1970 UTC
     Column("unit", Integer, primary_key=True, autoincrement=False),
-    # Another random number with every new fact: who derived an older state must not clear it.
+    # 0: nobody has read these facts. Else the random number of who took them up to derive them:
+    # new facts set it back to 0, and who derived an older state does not clear it.
     Column("mark", BigInteger, nullable=False),
     sqlite_with_rowid=False,
     postgresql_with={"fillfactor": "50"},  # room for the next mark on the same page
@@ -187,6 +209,54 @@ coverage = Table(  # derived: how much of a unit's hour is known
     Column("pings", Integer, nullable=False),
     Column("kept", Integer, nullable=False),
     sqlite_with_rowid=False,
+)
+
+dwell_duty = Table(  # derived: the part of dwell whose duty is known; the rest is unknown
+    "dwell_duty",
+    metadata,
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("unit", Integer, primary_key=True, autoincrement=False),
+    Column("cell", BigInteger, primary_key=True, autoincrement=False),
+    Column("duty", SmallInteger, primary_key=True, autoincrement=False),  # app.geo.stays.DUTIES
+    Column("stationary_s", Float, nullable=False),
+    Column("slow_s", Float, nullable=False),
+    Column("transit_s", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+places = Table(  # where time is no patrol
+    "places",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("geometry", Geo("MULTIPOLYGON"), nullable=False),
+    _gist("places_geometry"),
+)
+
+rules = Table(  # how long cells may be without a unit, and when
+    "rules",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("district", String(64), ForeignKey("districts.id"), nullable=False),
+    Column("cells", JSON, nullable=False),  # H3 strings of one resolution
+    Column("begins", String(5), nullable=False),  # local HH:MM
+    Column("ends", String(5), nullable=False),
+    Column("idle_s", Float, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("rule", String(64), nullable=False),  # outlives the rule
+    Column("district", String(64), nullable=False),
+    Column("from_us", BigInteger, nullable=False),
+    Column("window_end_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger),  # null while it is open
+    Column("closed_by", String(16)),
+    Index("alerts_rule_from", "rule", "from_us", unique=True),
 )
 
 plans = Table(
@@ -249,6 +319,18 @@ api_keys = Table(
     Column("name", String(64), primary_key=True),
     Column("sha256", String(64), nullable=False, unique=True),  # the key itself is never stored
     Column("scopes", JSON, nullable=False),
+    Column("units", JSON),  # call signs that it may send pings of; null: all
     Column("created_us", BigInteger, nullable=False),
     Column("revoked_us", BigInteger),
+)
+
+feeds = Table(  # how far each pulled source of incidents has been read
+    "feeds",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("source", String(64), nullable=False),  # SHA-256 of what the cursor is about
+    Column("cursor", Text),  # JSON; null: from the beginning
+    Column("etag", Text),  # of the last answer that was stored whole
+    Column("last_pull_us", BigInteger),  # the last that went through
+    Column("last_error", Text),  # null once a pull goes through
 )

@@ -47,10 +47,17 @@ class PostgresServer:
             self._run("pg_ctl", "stop", "-w", "-m", mode)
 
     def _run(self, program: str, *arguments: str) -> None:
-        as_whom = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        command = [*as_whom, self._programs / program, "-D", self.folder / "data", *arguments]
+        command = [self._programs / program, "-D", self.folder / "data", *arguments]
+        owner = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
         subprocess.run(
-            command, check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            check=True,
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=owner and owner.pw_uid,
+            group=owner and owner.pw_gid,
+            extra_groups=[] if owner else None,
         )
 
 

@@ -17,6 +17,7 @@ import typer.main
 from app import cli, schemas
 from app.checks import CODES
 from app.errors import STATUS as STATUS_OF_ERROR
+from app.feeds import Feed, feed_of
 from app.geo.fixes import REASONS
 from app.geo.risk import COMPONENTS
 from app.main import create_app
@@ -249,7 +250,7 @@ def test_model_values_and_their_defaults(kind: type) -> None:
     plain = {
         field.name: getattr(made, field.name)
         for field in dataclasses.fields(kind)
-        if not dataclasses.is_dataclass(getattr(made, field.name)) and field.name != "components"
+        if not dataclasses.is_dataclass(getattr(made, field.name)) and field.name not in ("components", "features")
     }
     if not plain:
         return  # only holds other parameters
@@ -258,7 +259,7 @@ def test_model_values_and_their_defaults(kind: type) -> None:
         for row in rows("docs/model.md", f"parameter of `{kind.__name__}`")
     }
     assert documented == {
-        name: ", ".join(value) if isinstance(value, tuple) else str(value)
+        name: ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
         for name, value in plain.items()
     }
 
@@ -277,8 +278,24 @@ def test_profiles_and_their_members() -> None:
     assert [words(row[0])[0] for row in rows("docs/operations.md", "profile")] == shipped_profiles()
     members = [word for row in rows("docs/operations.md", "member") for word in words(row[0])]
     assert sorted(members) == sorted(Profile.__struct_fields__)
+
+
+def test_members_of_feeds() -> None:
+    members = [
+        word for row in rows("docs/operations.md", "member of a feed") for word in words(row[0])
+    ]
+    assert members == list(Feed.__struct_fields__)
+
+
+def test_profiles_and_feeds_that_are_shown_can_be_read() -> None:
+    shown = set()
     for page, block in blocks("toml"):
-        assert profile_of(tomllib.loads(block)), page
+        members = tomllib.loads(block)
+        if "url" in members:
+            shown.add(feed_of(members).kind)
+        else:
+            assert profile_of(members), page
+    assert shown == {"socrata", "arcgis", "geojson", "csv", "ndjson", "georss"}
 
 
 def test_decisions_are_numbered_and_listed() -> None:

@@ -5,6 +5,8 @@ profile turns into columns (`mapping`); nothing here checks what the values say.
 """
 
 from app.files.boundaries import Boundary, read_area, read_districts
+from app.files.georss import check_georss
+from app.files.gpx import is_gpx
 from app.files.mapping import Mapped, Numbering, incidents_of_rows, pings_of_rows
 from app.files.reading import Source, open_rows
 from app.files.rows import Rows
@@ -17,8 +19,10 @@ __all__ = [
     "Numbering",
     "Rows",
     "Source",
+    "check_georss",
     "incidents_of_file",
     "incidents_of_rows",
+    "is_gpx",
     "open_rows",
     "pings_of_file",
     "pings_of_rows",

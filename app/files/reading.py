@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
 import shapely
-from pyogrio.errors import DataSourceError
+from pyogrio.errors import CRSError, DataSourceError
 
 from app.errors import BadInput
 from app.facts import Floats
+from app.files.georss import georss_rows, is_georss
+from app.files.gpx import gpx_rows, is_gpx
 from app.files.rows import Rows, in_wgs84
 from app.files.text import csv_rows, line_rows
 from app.profile import Kind, Layout, Profile, layout_of
@@ -21,7 +23,8 @@ from app.profile import Kind, Layout, Profile, layout_of
 BATCH_ROWS = 65_536
 CSV = (".csv", ".tsv", ".txt")
 LINES = (".ndjson", ".jsonl", ".json")
-DAMAGES = (pa.ArrowException, DataSourceError, EOFError, OSError, zlib.error)
+FEEDS = (".xml", ".rss", ".atom", ".georss")
+DAMAGES = (pa.ArrowException, CRSError, DataSourceError, EOFError, OSError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Source:
 
 
 def open_rows(path: Path, profile: Profile, kind: Kind, batch_rows: int = BATCH_ROWS) -> Source:
-    """The rows of a CSV, NDJSON, Parquet or GeoJSON file, text forms also as `.gz`.
+    """The rows of a CSV, NDJSON, Parquet, GPX, GeoJSON or GeoRSS file, text forms also as `.gz`.
 
     Whatever else GDAL reads is taken as a layer of points. Memory holds a few pieces at a time.
     Raises BadInput where there is no such file, it is damaged, or its columns do not fit.
@@ -46,8 +49,12 @@ def open_rows(path: Path, profile: Profile, kind: Kind, batch_rows: int = BATCH_
             source = _parquet(path, profile, kind, batch_rows)
         elif name.endswith(CSV):
             source = Source(*csv_rows(path, profile, kind))
+        elif is_gpx(path) and kind == "pings":
+            source = Source(*gpx_rows(path, profile, batch_rows))
         elif name.endswith(LINES) and not _is_geojson(path):
             source = Source(*line_rows(path, profile, kind, batch_rows))
+        elif name.endswith(FEEDS) and is_georss(path):
+            source = Source(*georss_rows(path, profile, kind, batch_rows))
         else:
             source = _features(path, profile, kind, batch_rows)
     except DAMAGES as error:

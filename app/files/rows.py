@@ -14,6 +14,7 @@ from app.facts import NO_CODE, Coded, Floats, Ints, Mask
 from app.instants import ABSENT, INVALID, format_us, rfc3339_us, unix_us, utc_us
 from app.profile import Profile
 
+UNIX_PER_S = {"unix": 1, "unix_ms": 1000}  # time formats that count since 1970
 NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
@@ -94,8 +95,7 @@ def instants(column: pa.Array, profile: Profile, quoted: bool) -> tuple[Ints, In
             raise BadInput("times without an offset: name their time zone in a profile")
         return utc_of(us, profile.timezone), us
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        seconds = unix_us(_floats(column))
-        return (seconds if "unix" in profile.time_formats else _no_format(seconds)), nowhere
+        return _counted(_floats(column), profile), nowhere
     if not _is_text(kind):
         return np.where(np.asarray(column.is_valid()), INVALID, ABSENT), nowhere
     return _written(column, profile, quoted)
@@ -128,9 +128,9 @@ def _written(column: pa.Array, profile: Profile, quoted: bool) -> tuple[Ints, In
         some = column if len(open_) == len(column) else column.take(pa.array(open_))
         if form == "rfc3339":
             utc[open_] = rfc3339_us(some)
-        elif form == "unix":
+        elif form in UNIX_PER_S:
             values, _ = numbers(some, quoted)
-            utc[open_] = np.where(np.isnan(values), INVALID, unix_us(values))
+            utc[open_] = np.where(np.isnan(values), INVALID, unix_us(values / UNIX_PER_S[form]))
         else:
             shown = format_us(some, form)
             wall[open_] = shown
@@ -143,8 +143,13 @@ def utc_of(wall_us: Ints, timezone: str | None) -> Ints:
     return wall_us if timezone is None else utc_us(wall_us, timezone)
 
 
-def _no_format(instants_us: Ints) -> Ints:
-    return np.where(instants_us == ABSENT, ABSENT, INVALID)
+def _counted(numbers: Floats, profile: Profile) -> Ints:
+    """Numbers by each of the profile's formats in turn that counts since 1970, until one fits."""
+    utc = np.where(np.isnan(numbers), ABSENT, INVALID)
+    for form in profile.time_formats:
+        if form in UNIX_PER_S:
+            utc = np.where(utc == INVALID, unix_us(numbers / UNIX_PER_S[form]), utc)
+    return utc
 
 
 def _floats(column: pa.Array) -> Floats:

@@ -32,7 +32,7 @@ from app.profile import (
     layout_of,
 )
 
-BLOCK_BYTES = 8 * 1024 * 1024  # also the longest line of a CSV file
+BLOCK_BYTES = 16 * 1024 * 1024  # also the longest line of a CSV file
 _NOT_A_ROW = Flaw(MALFORMED, None, "the row has not as many fields as the header")
 _NOT_UTF8 = Flaw(MALFORMED, None, "the row is not in the encoding of the file")
 _NOT_JSON = Flaw(MALFORMED, None, "the line is no JSON object in UTF-8")

@@ -37,6 +37,9 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to; takes its place if nothing goes wrong."""
+    path = path.resolve()  # of a link, what it points to is replaced
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path} is no plain file; choose another to write to")
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         yield unfinished

@@ -1,1 +1,5 @@
-"""The pipe's pure stages, in order: grid, fixes, dwell, risk, priority, zones, geojson, accuracy."""
+"""The pipe's pure stages, in order.
+
+grid, fixes, dwell, risk, priority, zones, visits, geojson, accuracy; what else is here serves one
+of them.
+"""

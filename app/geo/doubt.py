@@ -18,30 +18,33 @@ from app.shifts import SECOND_US
 
 @dataclass(frozen=True)
 class DoubtParameters:
-    """What is taken to be unknown.
+    """What is taken to be unknown. Choices, set so that simulated and real tracks are covered.
 
     A way of T seconds with w of them in a cell has there the variance `moving` w (T - w), or
     `leaving` w (T - w) where it begins or ends at a stop, and none between two stops within
-    `standing_m`. A way wholly inside may have led out: its
-    standard deviation is `outing` T, less by e for each `outing_m` + `outing_mps` T to the border.
+    `standing_m`. A way wholly inside may have led out: its standard deviation is `outing` T, less
+    by e for each `outing_m` + `outing_mps` T to the border. The interval is `deviations` wide.
+
     Fixes err by `noise_m` per axis, for `noise_memory_s` in the same direction; a stop's own
-    scatter counts against that as much as `noise_fixes` fixes. A stop whose mean place lies within
-    `border_deviations` of its error from a border may be beyond it; otherwise `strays` times
-    the share of noisy fixes beyond the border are in doubt.
+    scatter counts against that as much as `noise_fixes` fixes do. A stop whose mean place lies
+    within `border_deviations` of its error from a border may be beyond it; otherwise `strays` times
+    the share of noisy fixes beyond the border are in doubt. With it goes the time around it, at
+    most `around_s` on each side.
     """
 
     moving: float = 0.5
-    leaving: float = 0.6
+    leaving: float = 0.7
     standing_m: float = 25.0
     outing: float = 0.25
     outing_m: float = 5.0
     outing_mps: float = 0.5
+    deviations: float = 1.96
     noise_m: float = 5.0
     noise_memory_s: float = 30.0
     noise_fixes: float = 4.0
-    border_deviations: float = 2.5
-    strays: float = 2.0
-    deviations: float = 1.96
+    border_deviations: float = 2.3
+    strays: float = 1.7
+    around_s: float = 180.0
 
 
 @dataclass(frozen=True)
@@ -73,17 +76,20 @@ def variances_s2(
     """
     total_s = ways.total_us[way] / SECOND_US
     spent_s = spent_us / SECOND_US
-    earlier, later = places.stop[ways.fix], places.stop[ways.fix + 1]
-    part = np.where((earlier >= 0) | (later >= 0), parameters.leaving, parameters.moving)
+    from_stop = (places.stop[ways.fix] >= 0) & ~ways.later  # stops of another hour are not known
+    to_stop = (places.stop[ways.fix + 1] >= 0) & ~(ways.over & ~ways.later)
+    part = np.where(from_stop | to_stop, parameters.leaving, parameters.moving)
     variance = part[way] * spent_s * (total_s - spent_s)
     wholly = spent_us == (ways.high_us - ways.low_us)[way]
-    stays = (earlier >= 0) & (later >= 0) & (ways.length_m <= parameters.standing_m)
+    stays = np.where(ways.over, from_stop | to_stop, from_stop & to_stop)
+    stays &= ways.length_m <= parameters.standing_m
     variance[stays[way]] = 0.0
     inside = np.flatnonzero(wholly & ~stays[way])
-    fix = ways.fix[way[inside]]
-    room_m = _room_m(np.stack([fix, fix + 1]).ravel(), places, plane, resolution)
+    start = ways.fix[way[inside]] + ways.later[way[inside]]
+    stop = ways.fix[way[inside]] + ~(ways.over & ~ways.later)[way[inside]]
+    room_m = _room_m(np.concatenate([start, stop]), places, plane, resolution)
     reach_m = parameters.outing_m + parameters.outing_mps * spent_s[inside]
-    nearest_m = np.minimum(room_m[: len(fix)], room_m[len(fix) :])
+    nearest_m = np.minimum(room_m[: len(start)], room_m[len(start) :])
     deviation_s = parameters.outing * spent_s[inside] * np.exp(-nearest_m / reach_m)
     variance[inside] = deviation_s * deviation_s
     return variance
@@ -92,56 +98,94 @@ def variances_s2(
 def stop_doubts(
     fixes: Fixes,
     places: Places,
+    ways: Ways,
     plane: Plane,
     resolution: int,
     parameters: DoubtParameters,
-    between_us: tuple[int, int] | None,
 ) -> StopDoubts:
     """What is in doubt because units stood close to borders.
 
     Source for the share of noisy fixes beyond a border: Lin (1989), Approximating the normal tail
     probability and its inverse for use on a pocket calculator, doi:10.2307/2347681.
     """
-    first, last = places.stops.first, places.stops.last
-    start_us, end_us = fixes.time_us[first], fixes.time_us[last]
-    if between_us is not None:
-        start_us = np.maximum(start_us, between_us[0])
-        end_us = np.minimum(end_us, between_us[1])
-    stood_us = np.maximum(end_us - start_us, 0)
-    scatter_m, mean_m = _errors_m(fixes, places, parameters)
-    code, offsets, step_m = _about(first, places, plane, resolution)
-    chunk, less_us = fixes.chunk[first], np.zeros(len(first), dtype=np.int64)
+    stands = _stands(fixes, places, ways, parameters)
+    code, offsets, step_m = _about(stands.fix, places, plane, resolution)
+    chunk, less_us = fixes.chunk[stands.fix], np.zeros(len(stands.fix), dtype=np.int64)
     columns = []
     for axis, across in zip(offsets, lattice.ACROSS, strict=True):
         for sign in (1, -1):
             border_m = np.maximum(0.5 - sign * axis, 0.0) * step_m
-            off = border_m / scatter_m
+            off = border_m / stands.scatter_m
             share = parameters.strays * 0.5 * np.exp(-0.717 * off - 0.416 * off * off)
-            share = np.where(border_m < parameters.border_deviations * mean_m, 1.0, share)
-            doubt_us = np.rint(np.minimum(share, 1.0) * stood_us).astype(np.int64)
-            doubt_us[doubt_us < SECOND_US] = 0
-            less_us += doubt_us
-            rows = np.flatnonzero(doubt_us)
-            columns.append((chunk[rows], code[rows] + sign * across, 0 * rows, doubt_us[rows]))
-    own = np.flatnonzero(less_us)
-    less_us = np.minimum(less_us, stood_us)
-    columns.append((chunk[own], code[own], less_us[own], 0 * own))
+            share = np.where(border_m < parameters.border_deviations * stands.error_m, 1.0, share)
+            share = np.minimum(share, 1.0)
+            share[share * stands.stood_us < SECOND_US] = 0.0
+            less_us += np.rint(share * stands.stood_us).astype(np.int64)
+            rows = np.flatnonzero(share)
+            more_us = np.rint(share * (stands.stood_us + stands.around_us)).astype(np.int64)
+            columns.append((chunk[rows], code[rows] + sign * across, 0 * rows, more_us[rows]))
+    rows = np.flatnonzero(less_us)
+    less_us = np.minimum(less_us, stands.stood_us)
+    columns.append((chunk[rows], code[rows], less_us[rows], 0 * rows))
     return StopDoubts(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+
+
+@dataclass(frozen=True)
+class _Stands:
+    """Where units stood, each (k,): a `fix` there; for `stood_us` int64, and `around_us` int64
+    more in which they came and went; the errors [m] of fixes and of their mean along one axis.
+    """
+
+    fix: Indices
+    stood_us: Indices
+    around_us: Indices
+    scatter_m: Floats
+    error_m: Floats
+
+
+def _stands(fixes: Fixes, places: Places, ways: Ways, parameters: DoubtParameters) -> _Stands:
+    """The stops, and the single fixes at which a box fell silent while its unit stood."""
+    stop, count = places.stop, len(places.stops)
+    inside_us = ways.high_us - ways.low_us
+    earlier, later = stop[ways.fix], stop[ways.fix + 1]
+    stays = (earlier >= 0) & (earlier == later)
+    stood_us = _summed(earlier[stays], inside_us[stays], count)
+    near_us = np.minimum(inside_us, int(parameters.around_s * SECOND_US))
+    around_us = np.zeros(count, dtype=np.int64)
+    for side in (earlier, later):
+        beside = (side >= 0) & ~stays & ~ways.over
+        around_us += _summed(side[beside], near_us[beside], count)
+    scatter_m, error_m = _errors_m(fixes, places, parameters)
+    silent = np.flatnonzero((ways.wait_us > 0) & (earlier < 0))
+    alone = np.full(len(silent), parameters.noise_m)
+    return _Stands(
+        np.concatenate([places.stops.first, ways.fix[silent]]),
+        np.concatenate([stood_us, np.minimum(ways.wait_us, inside_us)[silent]]),
+        np.concatenate([around_us, 0 * silent]),
+        np.concatenate([scatter_m, alone]),
+        np.concatenate([error_m, alone]),
+    )
+
+
+def _summed(group: Indices, values: Indices, count: int) -> Indices:
+    """Sums of whole numbers by group: (count,) int64."""
+    return np.bincount(group, values, count).astype(np.int64)  # exact below 2⁵³
 
 
 def _errors_m(fixes: Fixes, places: Places, parameters: DoubtParameters) -> tuple[Floats, Floats]:
     """By how much [m] a stop's fixes, and its mean place, err along one axis: two (k,) float64."""
     standing = np.flatnonzero(places.stop >= 0)
-    stop, count = places.stop[standing], len(places.stops)
+    stops = places.stops
     off = places.points[:, standing] - fixes.points[:, standing]
-    squares = np.bincount(stop, (off * off).sum(axis=0), minlength=count) * (EARTH_M**2 / 2)
-    number = places.stops.last - places.stops.first + 1
+    squares = (off * off).sum(axis=0) * (EARTH_M**2 / 2)
+    total = np.bincount(places.stop[standing], squares, len(stops))
+    number = stops.last - stops.first + 1
     weight = parameters.noise_fixes
-    scatter_m2 = (weight * parameters.noise_m**2 + squares) / (weight + number - 1)
-    stood_us = fixes.time_us[places.stops.last] - fixes.time_us[places.stops.first]
+    scatter_m2 = (weight * parameters.noise_m**2 + total) / (weight + number - 1)
+    stood_us = fixes.time_us[stops.last] - fixes.time_us[stops.first]
     memory = 2 * parameters.noise_memory_s * SECOND_US / np.maximum(stood_us, 1)
-    mean_m2 = scatter_m2 * np.minimum(1.0, np.maximum(memory, 1.0 / number))
-    return np.sqrt(scatter_m2), np.sqrt(mean_m2)
+    error_m2 = scatter_m2 * np.minimum(1.0, np.maximum(memory, 1.0 / number))
+    return np.sqrt(scatter_m2), np.sqrt(error_m2)
 
 
 def _room_m(fix: Indices, places: Places, plane: Plane, resolution: int) -> Floats:

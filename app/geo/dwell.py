@@ -2,26 +2,32 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.geo import lattice
 from app.geo.doubt import DoubtParameters, stop_doubts, variances_s2
-from app.geo.fixes import REACH_NEIGHBOURS, REASONS, CleaningParameters, Pings, blocks, set_aside
+from app.geo.fixes import (
+    AT_ONCE,
+    REACH_NEIGHBOURS,
+    REASONS,
+    CleaningParameters,
+    Pings,
+    blocks,
+    set_aside,
+)
+from app.geo.fixes import CONTEXT_HOURS as CONTEXT_HOURS  # handed on to who reads the pings
+from app.geo.fixes import REACH_US as REACH_US
 from app.geo.grid import Floats, resolutions
 from app.geo.legs import LegParameters, legs_of
+from app.geo.order import changes, order_of
 from app.geo.paths import Indices, pieces_of
-from app.geo.tally import StateParameters, Tally, changes, interval_s, order_of, shares_of, tally_of
+from app.geo.stops import StopParameters
+from app.geo.tally import StateParameters, Tally, interval_s, shares_of, tally_of
 from app.geo.ways import Fixes, WayParameters, Ways, fixes_of, places_of, ways_of
 from app.shifts import HOUR_US, SECOND_US
-
-# Rows of an hour depend on the pings in it and at most this far from it, and on nothing else.
-CONTEXT_HOURS = 1
-REACH_US = CONTEXT_HOURS * HOUR_US
-
-_BLOCK = 100_000  # pings at once, in whole units: bounds memory, and stays in the cache
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class DwellParameters:
     """How dwell is derived. Raises ValueError where an hour would depend on pings out of reach."""
 
     cleaning: CleaningParameters = field(default_factory=CleaningParameters)
+    stops: StopParameters = field(default_factory=StopParameters)
     ways: WayParameters = field(default_factory=WayParameters)
     legs: LegParameters = field(default_factory=LegParameters)
     states: StateParameters = field(default_factory=StateParameters)
@@ -85,6 +92,9 @@ class Coverage:
         return len(self.unit)
 
 
+Rows = TypeVar("Rows", Dwell, Coverage)
+
+
 def dwell_of(
     pings: Pings,
     resolution: int,
@@ -113,38 +123,45 @@ def dwell_parts(
     resolution: int,
     parameters: DwellParameters | None = None,
     between_us: tuple[int, int] | None = None,
+    reasons: NDArray[np.uint8] | None = None,
+    at_once: int = AT_ONCE,
 ) -> Iterator[tuple[Dwell, Coverage]]:
-    """What `dwell_of` gives, for some whole units at a time; each part sorted by itself.
+    """What `dwell_of` gives, for about `at_once` pings at a time; each part sorted by itself.
 
-    For more than fits into memory at once. At least one part.
+    For more than fits into memory at once. At least one part. `reasons` spares cleaning where it
+    is done: `set_aside` of the same pings, which must be sorted then.
     """
     parameters = parameters or DwellParameters()
     pings = pings.ordered()
-    some = False
-    for rows in blocks(pings.unit, _BLOCK):
-        some = True
-        yield _part(pings.take(rows), resolution, parameters, between_us)
-    if not some:
-        yield _part(pings, resolution, parameters, between_us)
+    nothing = [(slice(0), slice(0))]
+    for seen, rows in blocks(pings, at_once) if len(pings) else nothing:
+        part = pings.take(seen)
+        why = set_aside(part, parameters.cleaning) if reasons is None else reasons[seen]
+        found = _part(part, np.flatnonzero(why == 0), resolution, parameters, between_us)
+        if seen == rows:
+            yield found
+        else:  # a part of a unit: whole hours
+            hours = pings.time_us[[rows.start, rows.stop - 1]] // HOUR_US
+            yield _of_hours(found[0], hours), _of_hours(found[1], hours)
 
 
 def _part(
     pings: Pings,
+    kept: Indices,
     resolution: int,
     parameters: DwellParameters,
     between_us: tuple[int, int] | None,
 ) -> tuple[Dwell, Coverage]:
     """Dwell and coverage of whole units."""
-    kept = np.flatnonzero(set_aside(pings, parameters.cleaning) == 0)
     fixes = fixes_of(pings.unit[kept], pings.time_us[kept], pings.lat[kept], pings.lon[kept])
-    places = places_of(fixes, parameters.ways)
+    places = places_of(fixes, parameters.stops)
     ways = _between(ways_of(fixes, places, parameters.ways), fixes, between_us)
     seen = ways.take(np.flatnonzero(ways.seen))
     legs = legs_of(fixes, places, seen, parameters.legs)
     plane = lattice.project(legs.points, resolution)
     pieces = pieces_of(legs.points, plane, legs.start, legs.stop, resolution)
     shares = shares_of(seen, legs, pieces, parameters.states)
-    doubts = stop_doubts(fixes, places, plane, resolution, parameters.doubt, between_us)
+    doubts = stop_doubts(fixes, places, seen, plane, resolution, parameters.doubt)
     tally = tally_of(
         seen,
         shares,
@@ -154,6 +171,12 @@ def _part(
     )
     dwell = _dwell(tally, fixes, resolution, parameters.doubt.deviations)
     return dwell, _coverage(pings, kept, fixes, ways, between_us)
+
+
+def _of_hours(rows: Rows, hours: Indices) -> Rows:
+    """The rows of the hours from the first to the last."""
+    inside = (rows.hour >= hours[0]) & (rows.hour <= hours[1])
+    return type(rows)(*(getattr(rows, column.name)[inside] for column in fields(rows)))
 
 
 def _between(ways: Ways, fixes: Fixes, between_us: tuple[int, int] | None) -> Ways:
@@ -234,16 +257,20 @@ def _sorted(columns: dict[str, list[NDArray[Any]]]) -> dict[str, NDArray[Any]]:
 
 
 def coverage_summary(
-    pings: Pings, coverage: Coverage, parameters: DwellParameters | None = None
+    pings: Pings,
+    coverage: Coverage,
+    parameters: DwellParameters | None = None,
+    reasons: NDArray[np.uint8] | None = None,
 ) -> dict[str, Any]:
     """The summary of the contract: pings, kept, set aside by reason; observed, unobserved, span.
 
     `coverage` is that of all these pings. The span is the time between a unit's first and last
     fix, summed over units; what of it was not observed is unobserved, long silences included.
+    `reasons` as for `dwell_parts`.
     """
-    parameters = parameters or DwellParameters()
     pings = pings.ordered()
-    reasons = set_aside(pings, parameters.cleaning)
+    if reasons is None:
+        reasons = set_aside(pings, (parameters or DwellParameters()).cleaning)
     counts = np.bincount(reasons, minlength=len(REASONS)).tolist()
     kept = np.flatnonzero(reasons == 0)
     ends = changes(pings.unit[kept]) if len(kept) else np.empty(0, np.bool_)

@@ -10,10 +10,17 @@ from numpy.typing import NDArray
 
 from app.geo.grid import Floats, on_earth
 from app.geo.lattice import EARTH_M, unit_vectors
-from app.shifts import SECOND_US
+from app.shifts import HOUR_US, SECOND_US
 
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
+
+# What holds of an hour depends on the pings in it and at most this far from it, on nothing else:
+# cleaning and derivation keep to that, so that a late ping changes a few hours and no more.
+CONTEXT_HOURS = 1
+REACH_US = CONTEXT_HOURS * HOUR_US
+
+AT_ONCE = 100_000  # pings in work at a time: bounds memory, and stays in the processor's cache
 
 STATUS = ("unknown", "available", "enroute", "on_scene", "busy", "off_duty")  # code = index
 NOT_SENT = -1  # the status code of a ping without a status
@@ -93,14 +100,38 @@ def concat(parts: Sequence[Pings]) -> Pings:
     return Pings(*columns)
 
 
-def blocks(unit: NDArray[np.int64], size: int) -> Iterator[slice]:
-    """Slices of about `size` rows that hold whole units, of rows sorted by unit."""
-    start, count = 0, len(unit)
+def blocks(pings: Pings, size: int) -> Iterator[tuple[slice, slice]]:
+    """Blocks of about `size` of sorted pings: the rows to look at, and those that it is about.
+
+    Whole units; a unit with more than twice as many is cut at full hours, and what lies within
+    REACH_US of such a block is to be looked at, too. Nothing for no pings.
+    """
+    start, count = 0, len(pings)
     while start < count:
-        last = unit[min(start + size, count) - 1]
-        end = int(np.searchsorted(unit, last, side="right"))
-        yield slice(start, end)
+        unit = pings.unit[min(start + size, count) - 1]
+        first, end = np.searchsorted(pings.unit, [unit, unit + 1]).tolist()
+        if end - first > 2 * size:
+            if first > start:
+                yield slice(start, first), slice(start, first)
+            yield from _hours(pings.time_us, first, end, size)
+        else:
+            yield slice(start, end), slice(start, end)
         start = end
+
+
+def _hours(
+    time_us: NDArray[np.int64], first: int, end: int, size: int
+) -> Iterator[tuple[slice, slice]]:
+    """One unit's rows `first` to `end` cut at full hours, with what is in reach of each block."""
+    mine = time_us[first:end]
+    start = first
+    while start < end:
+        from_us = int(time_us[start]) // HOUR_US * HOUR_US
+        to_us = (int(time_us[min(start + size, end) - 1]) // HOUR_US + 1) * HOUR_US
+        cuts = [from_us - REACH_US, to_us, to_us + REACH_US]
+        begin, stop, far = (np.searchsorted(mine, cuts) + first).tolist()
+        yield slice(begin, far), slice(start, stop)
+        start = stop
 
 
 def _by_content(pings: Pings) -> NDArray[np.int64]:
@@ -229,13 +260,16 @@ def _left_too_late(track: _Track, again: Mask) -> Mask:
 
 
 def _two_boxes(track: _Track) -> Mask:
-    """Pings of two boxes that send under one unit: two possible tracks, one ping each in turn."""
+    """Pings of two boxes that send under one unit: two possible tracks, a ping of each in turn.
+
+    Three of each at least; nobody knows which of the two is the unit.
+    """
     count = len(track.pings)
     skip = np.flatnonzero(track.jumps[1:] & track.jumps[:-1])
     passes = np.zeros(count, dtype=np.bool_)
     passes[skip] = track.reachable(skip, skip + 2)
-    five = passes[2:-2] & passes[1:-3] & passes[:-4]
-    return _around(five, 5, count)
+    six = passes[3:-2] & passes[2:-3] & passes[1:-4] & passes[:-5]
+    return _around(six, 6, count)
 
 
 def _spike(track: _Track) -> Mask:
@@ -279,24 +313,25 @@ STEPS: dict[str, Callable[[_Track], Mask]] = {
     "spike": _spike,
 }
 REASONS = ("kept", *STEPS)
-# How far a ping may bear on others: frozen looks 2 neighbours ahead, two_boxes 4, spikes 2 a round.
-REACH_NEIGHBOURS = 2 + 4 + 2 * _SPIKE_ROUNDS
+# How far a ping may bear on others: frozen looks 2 neighbours ahead, two_boxes 5, spikes 2 a round.
+REACH_NEIGHBOURS = 2 + 5 + 2 * _SPIKE_ROUNDS
 
 
-def set_aside(pings: Pings, parameters: CleaningParameters | None = None) -> NDArray[np.uint8]:
+def set_aside(
+    pings: Pings, parameters: CleaningParameters | None = None, at_once: int = AT_ONCE
+) -> NDArray[np.uint8]:
     """Why each ping is set aside: (n,) uint8 codes of REASONS, 0 where it is kept.
 
-    `pings` are sorted as `Pings.ordered` sorts; else ValueError. Empty for empty input.
+    `pings` are sorted as `Pings.ordered` sorts; else ValueError. Empty for empty input. About
+    `at_once` pings are in work at a time, which changes nothing but memory and speed.
     """
     _check_order(pings)
     parameters = parameters or CleaningParameters()
     reasons = np.zeros(len(pings), dtype=np.uint8)
-    for rows in blocks(pings.unit, _BLOCK):
-        reasons[rows] = _reasons(pings.take(rows), parameters)
+    for seen, rows in blocks(pings, at_once):
+        found = _reasons(pings.take(seen), parameters)
+        reasons[rows] = found[rows.start - seen.start : rows.stop - seen.start]
     return reasons
-
-
-_BLOCK = 100_000  # pings judged at once, so that they stay in the processor's cache
 
 
 def _reasons(pings: Pings, parameters: CleaningParameters) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ Geometries = NDArray[np.object_]
 
 _WEST, _EAST = shapely.box(-180, -90, 180, 90), shapely.box(180, -90, 540, 90)
 _TURN = np.array([360.0, 0.0])
-_SAME_DEG = 1e-9  # 0.1 mm: corners that neighbouring cells share differ by less
+_SAME_DEG = 10.0**-DECIMALS  # joined on the grid that is written, so that rounding breaks nothing
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 # Text inside JSON has no raw line break, so one after each comma shows where a member ends.
 _encode_apart = json.JSONEncoder(

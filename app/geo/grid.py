@@ -142,7 +142,9 @@ def area_km2(cells: Cells) -> Floats:
 
 def to_text(cells: Cells) -> list[str]:
     """H3 indexes as the usual hexadecimal strings."""
-    return [f"{cell:x}" for cell in np.asarray(cells, dtype=np.uint64).tolist()]
+    distinct, which = np.unique(np.asarray(cells, dtype=np.uint64), return_inverse=True)
+    texts = np.array([f"{cell:x}" for cell in distinct.tolist()], dtype=object)
+    return list(texts[which].tolist())
 
 
 def from_text(cells: Sequence[str]) -> Cells:

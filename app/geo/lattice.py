@@ -142,6 +142,11 @@ def centres_of(codes: Codes) -> tuple[Floats, Floats]:
     return q + r / 2, q / 2 + r
 
 
+def halves(codes: Codes) -> tuple[Codes, Codes]:
+    """Two small numbers that together sort like the codes: rows of the lattice, places in a row."""
+    return codes >> 29, codes & (_Q - 1)
+
+
 def cells_of(codes: Codes, resolution: int) -> Cells:
     """The H3 cells of lattice codes: (n,) uint64."""
     faces, scale, turn = _faces(), *_scale_and_turn(resolution)

@@ -14,13 +14,16 @@ _FURTHEST = 4 / 27  # f (1 - f)², the weight of a bend, is at most this
 
 @dataclass(frozen=True)
 class LegParameters:
-    """How far ways bend.
+    """How far ways bend. All are choices, made on simulated and real tracks.
 
-    `bend`: a fix is passed at this share of the mean velocity of the ways before and after it;
-    1 is a Catmull-Rom spline. `straight_m`: ways that would bend by less are straight.
+    A fix is passed at `bend` times the mean velocity of the ways before and after it (1 is a
+    Catmull-Rom spline), if neither took more than `uneven` times as long as the other: boxes that
+    report at turns and stops draw their own lines. Ways that bend by less than `straight_m` are
+    straight.
     """
 
     bend: float = 0.85
+    uneven: float = 1.25
     straight_m: float = 3.0
 
 
@@ -43,11 +46,11 @@ class Legs:
 def legs_of(fixes: Fixes, places: Places, ways: Ways, parameters: LegParameters) -> Legs:
     """The legs of observed ways.
 
-    A bent way is a cubic Hermite curve through its two places in time, so that it also takes over
-    the pace of its neighbours. Ways over an hour's end are straight.
+    A bent way is a cubic Hermite curve in place and time, so that it also takes over the pace of
+    its neighbours; at a stop it begins or ends at rest. Ways over an hour's end are straight.
     Source: Catmull and Rom (1974), A class of local interpolating splines.
     """
-    run, at_start, at_end = _bends(fixes, places, ways, parameters.bend)
+    run, at_start, at_end = _bends(fixes, places, ways, parameters)
     off = np.maximum((at_start * at_start).sum(axis=0), (at_end * at_end).sum(axis=0))
     bent = np.flatnonzero(np.sqrt(off) * (EARTH_M * _FURTHEST) > parameters.straight_m)
     count = np.ones(len(ways), dtype=np.int64)
@@ -78,7 +81,9 @@ def legs_of(fixes: Fixes, places: Places, ways: Ways, parameters: LegParameters)
     )
 
 
-def _bends(fixes: Fixes, places: Places, ways: Ways, bend: float) -> tuple[Floats, Floats, Floats]:
+def _bends(
+    fixes: Fixes, places: Places, ways: Ways, parameters: LegParameters
+) -> tuple[Floats, Floats, Floats]:
     """Each way's run from place to place, and by how much its velocity (times its duration)
     departs from that at its start and at its end: three (3, k).
     """
@@ -86,6 +91,8 @@ def _bends(fixes: Fixes, places: Places, ways: Ways, bend: float) -> tuple[Float
     going = (ways.total_us - ways.wait_us - ways.linger_us).astype(np.float64)
     joined = np.zeros(len(ways) + 1, dtype=np.bool_)
     joined[1:-1] = (ways.fix[1:] == ways.fix[:-1] + 1) & ~ways.over[1:] & ~ways.over[:-1]
+    ratio = ways.total_us[1:] / ways.total_us[:-1]
+    joined[1:-1] &= (ratio <= parameters.uneven) & (ratio >= 1 / parameters.uneven)
     ratio = going[1:] / going[:-1]
     before, after = np.zeros_like(run), np.zeros_like(run)
     before[:, 1:] = run[:, :-1] * ratio
@@ -96,8 +103,8 @@ def _bends(fixes: Fixes, places: Places, ways: Ways, bend: float) -> tuple[Float
         (after, joined[1:], ways.fix + 1, ways.linger_us > 0),
     ):
         stands = places.stop[fix] >= 0
-        passing = np.where(stands, 0.0, (bend / 2) * (other + run)) - run
-        sides.append(np.where(ways.over | stood | ~(has_other | stands), 0.0, passing))
+        passing = np.where(stands, 0.0, (parameters.bend / 2) * (other + run)) - run
+        sides.append(np.where(ways.over | stood | ~has_other, 0.0, passing))
     return run, sides[0], sides[1]
 
 
@@ -109,7 +116,7 @@ def _ends(fixes: Fixes, places: Places, ways: Ways) -> tuple[Floats, Indices, In
     """
     start, stop = ways.fix.copy(), ways.fix + 1
     over = np.flatnonzero(ways.over)
-    later = ways.low_us[over] > 0
+    later = ways.later[over]
     measured = np.where(later, ways.fix[over], ways.fix[over] + 1)
     extra = len(fixes) + np.arange(len(over))
     start[over[later]] = extra[later]

@@ -110,6 +110,13 @@ class RiskParameters:
 
 
 DEFAULTS = RiskParameters()
+HALF_LIVES = 20  # after so many, less than a millionth of an incident counts
+
+
+def oldest_us(cut_us: int, parameters: RiskParameters = DEFAULTS) -> int:
+    """Before this instant [µs UTC] an incident has no weight left for a risk as of `cut_us`."""
+    longest_days = max(part.half_life_days for part in parameters.components)
+    return cut_us - int(HALF_LIVES * longest_days * DAY_US)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from app.geo.grid import Floats
 from app.geo.lattice import EARTH_M
 from app.shifts import SECOND_US
 
+Indices = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class Stops:
@@ -41,70 +43,82 @@ def distance_m(points: Floats, one: NDArray[np.int64], other: NDArray[np.int64])
     return np.asarray(EARTH_M * np.sqrt(east * east + north * north + up * up))
 
 
-def stops_of(
-    points: Floats,
-    time_us: NDArray[np.int64],
-    begin: NDArray[np.int64],
-    *,
-    radius_m: float,
-    fewest: int,
-    shortest_s: float,
-) -> Stops:
-    """Runs of at least `fewest` fixes within `radius_m` of their first, lasting `shortest_s`.
-
-    Found greedily in time order inside each chunk of fixes; `begin` (c,) int64 says where the
-    chunks start. `points` (3, n) unit vectors, `time_us` (n,) int64. Empty for empty input.
-
-    All chunks advance in lock-step, so that the work is in array operations, as many as the
-    longest chunk has fixes.
+@dataclass(frozen=True)
+class StopParameters:
+    """When a unit stands: within `radius_m` of a first fix, for `seconds` and at least `fixes`
+    fixes, or for `pair_seconds` and two. All are choices.
     """
-    count = len(time_us)
-    if not count:
-        return Stops(np.empty(0, np.int64), np.empty(0, np.int64))
-    end = np.append(begin[1:], count)
-    start = _promising(points, time_us, begin, radius_m, fewest, shortest_s)
-    found: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    first = start[begin]
-    alive = first < end
-    first, end = first[alive], end[alive]
-    after = first + fewest  # what lies before is known to be near
-    while len(first):
-        inside = after < end
-        near = np.zeros(len(first), dtype=np.bool_)
-        near[inside] = distance_m(points, first[inside], after[inside]) <= radius_m
-        long = time_us[after - 1] - time_us[first] >= shortest_s * SECOND_US
-        done = ~near & long
-        found.append((first[done], after[done] - 1))
-        first = np.where(near, first, start[np.where(done, after, first + 1)])
-        after = np.where(near, after + 1, first + fewest)
+
+    radius_m: float = 25.0
+    fixes: int = 3
+    seconds: float = 20.0
+    pair_seconds: float = 100.0
+
+
+def stops_of(points: Floats, time_us: Indices, begin: Indices, parameters: StopParameters) -> Stops:
+    """Stops found greedily in time order inside each chunk of fixes.
+
+    `points` (3, n) unit vectors, `time_us` (n,) int64; `begin` (c,) int64, where chunks start.
+    Empty for empty input. All chunks advance in lock-step, so that the work is in array
+    operations, as many as the longest chunk has fixes.
+    """
+    chunk_end = np.append(begin, len(time_us))[1:]
+    start = _promising(points, time_us, np.repeat(chunk_end, chunk_end - begin), parameters)
+    found = [np.empty((2, 0), dtype=np.int64)]
+    first, end = start[begin], chunk_end
+    after = first + 2  # a stop's second fix is known to be near
+    while True:
         alive = first < end
         first, after, end = first[alive], after[alive], end[alive]
-    runs = np.concatenate([np.stack(pair) for pair in found], axis=1) if found else np.empty((2, 0))
-    runs = runs[:, np.argsort(runs[0])].astype(np.int64)
-    return Stops(runs[0], runs[1])
+        if not len(first):
+            break
+        inside = np.flatnonzero(after < end)
+        near = np.zeros(len(first), dtype=np.bool_)
+        near[inside] = distance_m(points, first[inside], after[inside]) <= parameters.radius_m
+        stood_s = (time_us[after - 1] - time_us[first]) / SECOND_US
+        long = (after - first >= parameters.fixes) & (stood_s >= parameters.seconds)
+        done = ~near & (long | (stood_s >= parameters.pair_seconds))
+        found.append(np.stack([first[done], after[done] - 1]))
+        first = np.where(near, first, start[np.where(done, after, first + 1)])
+        after = np.where(near, after + 1, first + 2)
+    runs = np.concatenate(found, axis=1)
+    return Stops(*runs[:, np.argsort(runs[0])])
 
 
 def _promising(
-    points: Floats,
-    time_us: NDArray[np.int64],
-    begin: NDArray[np.int64],
-    radius_m: float,
-    fewest: int,
-    shortest_s: float,
-) -> NDArray[np.int64]:
-    """For each fix the next one, itself included, at which a run could start: (n + 1,) int64.
+    points: Floats, time_us: Indices, chunk_end: Indices, parameters: StopParameters
+) -> Indices:
+    """For each fix the next one, itself included, at which a stop could start: (n + 1,) int64.
 
-    A run needs its next fixes near, and the one at which it becomes long enough.
+    A stop needs its second fix near, a third unless the second came late, and the one at which it
+    becomes long enough.
     """
-    count = len(time_us)
-    chunk_end = np.repeat(np.append(begin[1:], count), np.diff(np.append(begin, count)))
-    rows = np.arange(count)
-    rows = rows[rows + fewest <= chunk_end]
-    for ahead in range(1, fewest):
-        rows = rows[distance_m(points, rows, rows + ahead) <= radius_m]
+    count = len(chunk_end)
+    rows = np.flatnonzero(np.arange(count) + 1 < chunk_end)
+    rows = rows[distance_m(points, rows, rows + 1) <= parameters.radius_m]
+    late = time_us[rows + 1] - time_us[rows] >= parameters.pair_seconds * SECOND_US
+    three = np.flatnonzero(rows + 2 < chunk_end[rows])
+    late[three] |= distance_m(points, rows[three], rows[three] + 2) <= parameters.radius_m
+    rows = rows[late]
+    until = _first_after(time_us, chunk_end, rows, int(parameters.seconds * SECOND_US))
+    inside = until < chunk_end[rows]
+    rows, until = rows[inside], until[inside]
+    rows = rows[distance_m(points, rows, until) <= parameters.radius_m]
     following = np.full(count + 1, count, dtype=np.int64)
     following[rows] = rows
     return np.minimum.accumulate(following[::-1])[::-1]
+
+
+def _first_after(time_us: Indices, chunk_end: Indices, rows: Indices, later_us: int) -> Indices:
+    """The first fix of each row's chunk that is so much later, or one beyond the chunk: (k,)."""
+    until = rows + 1
+    soon = np.flatnonzero(time_us[until] - time_us[rows] < later_us)
+    if len(soon):  # only for boxes that report every few seconds
+        new = np.append(True, chunk_end[1:] != chunk_end[:-1])
+        since_us = time_us - time_us[np.flatnonzero(new)][np.cumsum(new) - 1]
+        key = since_us + chunk_end * (int(since_us.max()) + later_us + 1)  # ascending throughout
+        until[soon] = np.searchsorted(key, key[rows[soon]] + later_us)
+    return until
 
 
 def means(points: Floats, stops: Stops) -> Floats:

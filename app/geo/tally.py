@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from app.geo.doubt import StopDoubts
 from app.geo.grid import Floats
 from app.geo.lattice import Codes
 from app.geo.legs import Legs
+from app.geo.order import changes, order_of
 from app.geo.paths import Indices, Pieces
 from app.geo.ways import Ways
 from app.shifts import SECOND_US
@@ -69,32 +69,6 @@ class Tally:
         return len(self.chunk)
 
 
-def order_of(*columns: NDArray[np.int64]) -> Indices:
-    """The order that sorts rows by the first column, then the second, …: (n,) int64.
-
-    Columns are packed into one number where they fit, which sorts several times as fast.
-    """
-    if not len(columns[0]):
-        return np.empty(0, dtype=np.int64)
-    lows = [int(column.min()) for column in columns]
-    bits = [(int(c.max()) - low).bit_length() for c, low in zip(columns, lows, strict=True)]
-    if sum(bits) > 63:
-        return np.lexsort(columns[::-1])
-    key = columns[0] - lows[0]
-    for column, low, width in zip(columns[1:], lows[1:], bits[1:], strict=True):
-        key = (key << width) | (column - low)
-    return np.argsort(key)
-
-
-def changes(*columns: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where any column differs from the row before, the first row included: (n,) bool."""
-    new = np.ones(len(columns[0]), dtype=np.bool_)
-    new[1:] = columns[0][1:] != columns[0][:-1]
-    for column in columns[1:]:
-        new[1:] |= column[1:] != column[:-1]
-    return new
-
-
 def shares_of(ways: Ways, legs: Legs, pieces: Pieces, parameters: StateParameters) -> Shares:
     """The time of each way in each cell that it passes; none is without time.
 
@@ -138,7 +112,7 @@ def tally_of(
     chunk = np.concatenate([ways.chunk[shares.way], doubts.chunk])
     code = lattice.one_code_each(np.concatenate([shares.code, doubts.code]), resolution)
     way = np.concatenate([shares.way, extra - 1])
-    order = order_of(chunk, code, way)
+    order = order_of(chunk, *lattice.halves(code), way)
     chunk, code, way = chunk[order], code[order], way[order]
     new = changes(chunk, code)
     rows = np.flatnonzero(new)

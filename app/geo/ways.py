@@ -1,13 +1,14 @@
 """What a unit did between two fixes: observed or not, where it stood, and for how long."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.geo.grid import Floats
 from app.geo.lattice import unit_vectors
-from app.geo.stops import Stops, distance_m, means, stops_of
+from app.geo.order import changes
+from app.geo.stops import StopParameters, Stops, distance_m, means, stops_of
 from app.shifts import HOUR_US, SECOND_US
 
 Indices = NDArray[np.int64]
@@ -18,20 +19,16 @@ Mask = NDArray[np.bool_]
 class WayParameters:
     """How the time between two fixes is read. All are choices.
 
-    A stop is a run of at least `stop_fixes` fixes within `stop_radius_m` of its first that lasts
-    `stop_s`. A gap is observed up to `near_gap_s` where its ends lie within `near_m`, and otherwise
-    up to `moving_gap_s` where the speed is at most `fastest_mps`. Unobserved gaps are counted up
-    to `silence_s`; longer ones belong to no hour.
+    A gap is observed up to `near_gap_s` where its ends lie within `near_m`, and otherwise up to
+    `moving_gap_s` where the speed is at most `fastest_mps`. Unobserved gaps are counted up to
+    `silence_s`; longer ones belong to no hour.
     """
 
-    stop_radius_m: float = 25.0
-    stop_fixes: int = 3
-    stop_s: float = 20.0
     near_m: float = 60.0
     near_gap_s: float = 900.0
     moving_gap_s: float = 180.0
     fastest_mps: float = 55.0
-    silence_s: float = 1800.0
+    silence_s: float = 1500.0
 
 
 @dataclass(frozen=True)
@@ -70,8 +67,9 @@ class Ways:
 
     `fix` int64, the earlier of the two fixes; `chunk` int64; `total_us` int64, from fix to fix;
     the row's part of it is `low_us` to `high_us`. `seen`: whether it was observed. `over`: whether
-    it leads into another hour, so that its other end counts as measured and not as placed. The
-    unit stands for the first `wait_us` and the last `linger_us` and goes `length_m` in between.
+    it leads into another hour, so that its other end counts as measured and not as placed; `later`:
+    whether the row is the part in that other hour. The unit stands for the first `wait_us` and the
+    last `linger_us` and goes `length_m` in between.
     """
 
     fix: Indices
@@ -81,6 +79,7 @@ class Ways:
     high_us: Indices
     seen: Mask
     over: Mask
+    later: Mask
     wait_us: Indices
     linger_us: Indices
     length_m: Floats
@@ -96,21 +95,13 @@ class Ways:
 def fixes_of(unit: Indices, time_us: Indices, lat: Floats, lon: Floats) -> Fixes:
     """Fixes from kept pings sorted by unit and time, [deg]."""
     hour = time_us // HOUR_US
-    new = np.ones(len(unit), dtype=np.bool_)
-    new[1:] = (unit[1:] != unit[:-1]) | (hour[1:] != hour[:-1])
+    new = changes(unit, hour)
     return Fixes(unit, time_us, unit_vectors(lat, lon), np.cumsum(new) - 1, np.flatnonzero(new))
 
 
-def places_of(fixes: Fixes, parameters: WayParameters) -> Places:
+def places_of(fixes: Fixes, parameters: StopParameters) -> Places:
     """Where the fixes were, once the noise of standing is averaged out, hour by hour."""
-    stops = stops_of(
-        fixes.points,
-        fixes.time_us,
-        fixes.begin,
-        radius_m=parameters.stop_radius_m,
-        fewest=parameters.stop_fixes,
-        shortest_s=parameters.stop_s,
-    )
+    stops = stops_of(fixes.points, fixes.time_us, fixes.begin, parameters)
     stop = stops.of_fixes(len(fixes))
     standing = np.flatnonzero(stop >= 0)
     points = fixes.points.copy()
@@ -130,22 +121,32 @@ def ways_of(fixes: Fixes, places: Places, parameters: WayParameters) -> Ways:
     )
     total_us = fixes.time_us[fix + 1] - fixes.time_us[fix]
     over = fixes.chunk[fix] != fixes.chunk[fix + 1]
-    length_m = distance_m(places.points, fix, fix + 1)
-    length_m[over] = distance_m(fixes.points, fix[over], fix[over] + 1)
+    length_m = distance_m(fixes.points, fix, fix + 1)
+    # Between two stops of a unit that creeps, the way from mean to mean is too long.
+    placed_m = distance_m(places.points, fix, fix + 1)
+    length_m = np.where(over, length_m, np.minimum(length_m, placed_m))
     total_s = total_us / SECOND_US
     near = (length_m <= parameters.near_m) & (total_s <= parameters.near_gap_s)
     brief = total_s <= parameters.moving_gap_s
     seen = near | (brief & (length_m <= parameters.fastest_mps * total_s))
-    wait_us, linger_us = _standing_us(fix, seen & ~over, total_us, length_m, places.stop)
+    from_stop, to_stop = places.stop[fix] >= 0, places.stop[fix + 1] >= 0
+    # A box silent for longer than when moving stood, and reports once it has left.
+    from_stop |= ~brief & ~to_stop
+    wait_us, linger_us = _standing_us(fix, seen & ~over, total_us, length_m, from_stop, to_stop)
     whole = Ways(
         fix, fixes.chunk[fix], total_us, np.zeros_like(fix), total_us, seen, over,
-        wait_us, linger_us, length_m,
+        np.zeros_like(over), wait_us, linger_us, length_m,
     )  # fmt: skip
     return _split_at_hours(whole, fixes)
 
 
 def _standing_us(
-    fix: Indices, within: Mask, total_us: Indices, length_m: Floats, stop: Indices
+    fix: Indices,
+    within: Mask,
+    total_us: Indices,
+    length_m: Floats,
+    from_stop: Mask,
+    to_stop: Mask,
 ) -> tuple[Indices, Indices]:
     """How long a unit that leaves a stop still stands, and one that comes to a stop already does.
 
@@ -157,7 +158,6 @@ def _standing_us(
     joined[1:-1] = fix[1:] == fix[:-1] + 1
     after = np.where(joined[1:], np.append(pace[1:], 0.0), 0.0)
     before = np.where(joined[:-1], np.append(0.0, pace[:-1]), 0.0)
-    from_stop, to_stop = stop[fix] >= 0, stop[fix + 1] >= 0
     standing = []
     for here, there, other in ((from_stop, to_stop, after), (to_stop, from_stop, before)):
         late = within & here & ~there & (other > pace)
@@ -169,20 +169,14 @@ def _standing_us(
 def _split_at_hours(ways: Ways, fixes: Fixes) -> Ways:
     """Ways over an hour's end as two rows, one in each hour."""
     row = np.repeat(np.arange(len(ways)), 1 + ways.over)
-    second = np.zeros(len(row), dtype=np.bool_)
-    second[1:] = row[1:] == row[:-1]
+    later = ~changes(row)
     split = ways.take(row)
     start_us = fixes.time_us[split.fix]
     end_us = (start_us // HOUR_US + 1) * HOUR_US - start_us
-    return Ways(
-        split.fix,
-        np.where(second, fixes.chunk[split.fix + 1], split.chunk),
-        split.total_us,
-        np.where(second, end_us, 0),
-        np.where(split.over & ~second, end_us, split.total_us),
-        split.seen,
-        split.over,
-        split.wait_us,
-        split.linger_us,
-        split.length_m,
+    return replace(
+        split,
+        chunk=np.where(later, fixes.chunk[split.fix + 1], split.chunk),
+        low_us=np.where(later, end_us, 0),
+        high_us=np.where(split.over & ~later, end_us, split.total_us),
+        later=later,
     )

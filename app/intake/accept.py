@@ -1,15 +1,21 @@
 """From a body to facts on disk and a receipt: decode, check, store, answer."""
 
-from collections.abc import Collection, Iterable, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from types import MappingProxyType
 from typing import Generic
 
 import numpy as np
 from sqlalchemy import Connection
 
 from app.checks import UNKNOWN_UNIT, C, Flaw, Limits, checked
+from app.clocks import Clocks
 from app.db import Database
-from app.facts import IncidentColumns, Ints, PingColumns
+from app.errors import DatabaseAway
+from app.facts import Floats, IncidentColumns, Ints, Mask, PingColumns
 from app.geo.dwell import REACH_US
 from app.geo.fixes import Pings
 from app.geo.grid import cells_at
@@ -17,25 +23,61 @@ from app.intake.body import inflated, is_lines
 from app.intake.decode import (
     INCIDENTS,
     PINGS,
+    Decoded,
+    PingItem,
+    T,
     decoded,
     incident_columns,
     ping_columns,
 )
 from app.intake.receipt import MAX_ERRORS, Receipt, Refused
 from app.settings import Settings
+from app.shifts import SECOND_US
 from app.store.incidents import IncidentRows, add_incidents
 from app.store.pings import add_pings
 from app.store.units import unit_numbers
 
+NO_LIMITS: Mapping[int, Collection[str]] = MappingProxyType({})
+
 
 @dataclass(frozen=True)
 class Batch(Generic[C]):
-    """Rows that passed every check, where each stood among those received, and the refused."""
+    """Rows of one call or several that passed every check, and what each call had refused.
 
-    received: int
+    `columns` (n rows): call after call. `call` (n,) int64: which call each row came with, `index`
+    (n,) int64: where it stood in it. `received`, `refused`: of each call. `codes`: how often items
+    of all were refused for what.
+    """
+
     columns: C
+    call: Ints
     index: Ints
-    refused: Refused
+    received: tuple[int, ...]
+    refused: tuple[Refused, ...]
+    codes: Counter[str]
+
+    def receipts(self, new: Mask) -> list[Receipt]:
+        """What each call is told, once the rows are stored and `new` (n,) says which were new."""
+        accepted = np.bincount(self.call[new], minlength=len(self.received)).tolist()
+        return [
+            refused.receipt(received, count)
+            for refused, received, count in zip(self.refused, self.received, accepted, strict=True)
+        ]
+
+    def without(self, flaw: Ints, flaws: Sequence[Flaw]) -> "Batch[C]":
+        """The batch without the rows that have a flaw: `flaw` (n,) indexes `flaws`, or is -1."""
+        refused, codes = list(self.refused), self.codes.copy()
+        bad = np.flatnonzero(flaw >= 0)
+        of_each_call = np.split(bad, np.flatnonzero(np.diff(self.call[bad])) + 1)
+        for mine in of_each_call if len(bad) else ():
+            number = int(self.call[mine[0]])
+            first = ((int(self.index[k]), flaws[int(flaw[k])]) for k in mine[:MAX_ERRORS])
+            refused[number] = refused[number].plus(first, len(mine))
+        for k, count in zip(*np.unique(flaw[bad], return_counts=True), strict=True):
+            codes[flaws[int(k)].code] += int(count)
+        good = flaw < 0
+        columns, call, index = self.columns.take(good), self.call[good], self.index[good]
+        return Batch(columns, call, index, self.received, tuple(refused), codes)
 
 
 def batch_of(
@@ -47,97 +89,185 @@ def batch_of(
     found: Ints | None = None,
     flaws: Sequence[Flaw] = (),
 ) -> Batch[C]:
-    """Columns checked: the good rows, and the flaws of the others beside those `broken` before.
+    """The columns of one call, checked, beside what was `broken` before there were columns.
 
     `index` (n,) ascending: where each row stood among the `received`. `found` and `flaws`: what
     is known to be malformed already, as `checked` takes it.
     """
-    result = checked(columns, limits, found, flaws)
-    good = result.good
-    refused = Refused().plus(broken, len(broken))
-    if good.all():
-        return Batch(received, columns, index, refused)
-    bad = np.flatnonzero(~good)
-    first = ((int(index[k]), result.flaws[int(result.flaw[k])]) for k in bad[:MAX_ERRORS])
-    return Batch(received, columns.take(good), index[good], refused.plus(first, len(bad)))
+    one = np.zeros(len(columns), np.int64)
+    return _checked(_unchecked(columns, one, index, [received], [broken]), limits, found, flaws)
 
 
-def read_pings(
-    body: bytes, media_type: str | None, encoding: str | None, limits: Limits
-) -> Batch[PingColumns]:
-    """The pings of a body, checked.
+def batch_of_calls(calls: Sequence[Decoded[T]], columns: C, limits: Limits) -> Batch[C]:
+    """The columns of several calls, one after another, checked in one go."""
+    sizes = [len(call.items) for call in calls]
+    batch = _unchecked(
+        columns,
+        np.repeat(np.arange(len(calls)), sizes),
+        np.concatenate([np.empty(0, np.int64), *(call.index for call in calls)]),
+        [call.received for call in calls],
+        [call.broken for call in calls],
+    )
+    return _checked(batch, limits)
+
+
+def _unchecked(
+    columns: C,
+    call: Ints,
+    index: Ints,
+    received: Sequence[int],
+    broken: Sequence[Sequence[tuple[int, Flaw]]],
+) -> Batch[C]:
+    refused = tuple(Refused().plus(items, len(items)) for items in broken)
+    codes = Counter(flaw.code for items in broken for _, flaw in items)
+    return Batch(columns, call, index, tuple(received), refused, codes)
+
+
+def _checked(
+    batch: Batch[C], limits: Limits, found: Ints | None = None, flaws: Sequence[Flaw] = ()
+) -> Batch[C]:
+    result = checked(batch.columns, limits, found, flaws)
+    return batch if result.good.all() else batch.without(result.flaw, result.flaws)
+
+
+def decoded_pings(body: bytes, media_type: str | None, encoding: str | None) -> Decoded[PingItem]:
+    """The pings of a body, not yet checked.
 
     Raises BadInput, TooLarge or WrongMedia where the body as a whole cannot be taken.
     """
-    lines = is_lines(media_type)
-    found = decoded(PINGS, inflated(body, encoding), lines)
-    columns = ping_columns(found.items)
-    return batch_of(columns, limits, found.index, found.received, found.broken)
+    return decoded(PINGS, inflated(body, encoding), is_lines(media_type))
+
+
+def read_pings(calls: Sequence[Decoded[PingItem]], limits: Limits) -> Batch[PingColumns]:
+    """The pings of several calls, checked."""
+    items = list(chain.from_iterable(call.items for call in calls))
+    return batch_of_calls(calls, ping_columns(items), limits)
 
 
 def read_incidents(
     body: bytes, media_type: str | None, encoding: str | None, limits: Limits
 ) -> Batch[IncidentColumns]:
-    """The incidents of a body, checked. Raises as `read_pings` does."""
-    lines = is_lines(media_type)
-    found = decoded(INCIDENTS, inflated(body, encoding), lines)
-    columns = incident_columns(found.items)
-    return batch_of(columns, limits, found.index, found.received, found.broken)
+    """The incidents of a body, checked. Raises as `decoded_pings` does."""
+    found = decoded(INCIDENTS, inflated(body, encoding), is_lines(media_type))
+    return batch_of_calls([found], incident_columns(found.items), limits)
 
 
 def keep_pings(
     c: Connection,
     batch: Batch[PingColumns],
     register: bool,
-    only_units: Collection[str] | None = None,
-) -> Receipt:
-    """Stores the good pings of a batch; its receipt holds once the connection has committed.
+    only_units: Mapping[int, Collection[str]] = NO_LIMITS,
+) -> tuple[Batch[PingColumns], Mask]:
+    """Stores the good pings of a batch: what is left of it, and which rows (n,) were new.
+
+    Its receipts hold once the connection has committed.
 
     `register` adds units that are not known yet; otherwise their pings are refused as
-    unknown_unit, and so are those of units other than `only_units` where that is given.
+    unknown_unit, and so are those of units other than `only_units` of a call that has such.
     """
-    columns = batch.columns
-    names = columns.unit_id.names
-    used = np.unique(columns.unit_id.code).tolist()
-    allowed = [names[k] for k in used if only_units is None or names[k] in only_units]
-    numbers = unit_numbers(c, allowed, register) if allowed else {}
-    unit = np.array([numbers.get(name, -1) for name in names] or [-1])[columns.unit_id.code]
-    here = unit >= 0
-    refused = batch.refused.plus(_strangers(batch, ~here), int((~here).sum()))
-    pings = pings_of_columns(columns, unit)
-    accepted = add_pings(c, pings if here.all() else pings.take(here), REACH_US)
-    return refused.receipt(batch.received, accepted)
+    names, code = batch.columns.unit_id.names, batch.columns.unit_id.code
+    allowed = np.ones(len(code), dtype=np.bool_)
+    for number, mine in only_units.items():
+        rows = batch.call == number
+        allowed[rows] = np.array([name in mine for name in names], dtype=np.bool_)[code[rows]]
+    used = [names[k] for k in np.unique(code[allowed]).tolist()]
+    numbers = unit_numbers(c, used, register) if used else {}
+    unit = np.array([numbers.get(name, -1) for name in names] or [-1])[code]
+    unit[~allowed] = -1
+    if not (unit >= 0).all():
+        batch = batch.without(np.where(unit < 0, code, -1), [_stranger(name) for name in names])
+    new = add_pings(c, pings_of_columns(batch.columns, unit[unit >= 0]), REACH_US)
+    return batch, new
 
 
 def keep_incidents(c: Connection, batch: Batch[IncidentColumns], resolution: int) -> Receipt:
-    """Stores the good incidents of a batch; its receipt holds once the connection has committed.
+    """Stores the good incidents of a call; its receipt holds once the connection has committed.
 
     `resolution`: of the H3 cell that is stored beside the point.
     """
     accepted = add_incidents(c, _rows_of_columns(batch.columns, resolution))
-    return batch.refused.receipt(batch.received, accepted)
+    return batch.refused[0].receipt(batch.received[0], accepted)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that brings pings: how they are decoded, and which units it may send for.
+
+    `decode` raises as `decoded_pings` does. `only_units` None: any.
+    """
+
+    decode: Callable[[], Decoded[PingItem]]
+    only_units: Collection[str] | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of some calls, each in its place.
+
+    `outcomes`: a receipt, all of whose good pings are on disk; or why nothing of this call was
+    stored: BadInput, TooLarge or WrongMedia where it cannot be taken as a whole, another exception
+    for a defect. Of all together: `codes`, what items were refused for and how often; `lag_s`
+    (n,), how late the new pings came; `write_s`, how long it took to store and flush them.
+    """
+
+    outcomes: list[Receipt | Exception]
+    codes: Counter[str]
+    lag_s: Floats
+    write_s: float
 
 
 def accept_pings(
     database: Database,
     settings: Settings,
-    body: bytes,
-    media_type: str | None,
-    encoding: str | None,
+    calls: Sequence[Call],
     now_us: int,
-    only_units: Collection[str] | None = None,
-) -> Receipt:
-    """The receipt of a body of pings, all of whose good ones are on disk.
+    clocks: Clocks | None = None,
+) -> Done:
+    """What became of each call, as if they came one after another, in one durable write.
 
-    Raises BadInput, TooLarge or WrongMedia where the body as a whole cannot be taken, and
-    DatabaseAway; nothing was stored then.
+    `clocks` hear of what was stored.
+
+    Raises DatabaseAway; nothing of any call was stored then.
     """
-    limits = Limits(now_us, settings.retention_days)
-    batch = read_pings(body, media_type, encoding, limits)
-    if not len(batch.columns):
-        return batch.refused.receipt(batch.received, 0)
-    with database.write() as c:
-        return keep_pings(c, batch, settings.register_units, only_units)
+    try:
+        return _accept_together(database, settings, calls, now_us, clocks)
+    except DatabaseAway:
+        raise
+    except Exception as defect:
+        if len(calls) == 1:
+            return Done([defect], Counter(), np.empty(0), 0.0)
+        alone = [accept_pings(database, settings, [call], now_us, clocks) for call in calls]
+        return Done(
+            [outcome for done in alone for outcome in done.outcomes],
+            sum((done.codes for done in alone), Counter[str]()),
+            np.concatenate([done.lag_s for done in alone]),
+            sum(done.write_s for done in alone),
+        )
+
+
+def _accept_together(
+    database: Database,
+    settings: Settings,
+    calls: Sequence[Call],
+    now_us: int,
+    clocks: Clocks | None,
+) -> Done:
+    read = [_decoded(call) for call in calls]
+    good = {k: found for k, found in enumerate(read) if isinstance(found, Decoded)}
+    batch = read_pings([*good.values()], Limits(now_us, settings.retention_days))
+    new = np.empty(0, dtype=np.bool_)
+    only = {n: calls[k].only_units for n, k in enumerate(good)}
+    limited = {n: units for n, units in only.items() if units is not None}
+    began = time.perf_counter()
+    if len(batch.columns):
+        with database.write() as c:
+            batch, new = keep_pings(c, batch, settings.register_units, limited)
+        if clocks is not None:
+            clocks.hear(batch.columns, now_us)
+    write_s = time.perf_counter() - began
+    receipt = dict(zip(good, batch.receipts(new), strict=True))
+    outcomes = [f if isinstance(f, Exception) else receipt[k] for k, f in enumerate(read)]
+    return Done(outcomes, batch.codes, (now_us - batch.columns.time_us[new]) / SECOND_US, write_s)
 
 
 def accept_incidents(
@@ -148,10 +278,14 @@ def accept_incidents(
     encoding: str | None,
     now_us: int,
 ) -> Receipt:
-    """The receipt of a body of incidents, all of whose good ones are on disk. Raises likewise."""
+    """The receipt of a body of incidents, all of whose good ones are on disk.
+
+    Raises BadInput, TooLarge or WrongMedia where the body as a whole cannot be taken, and
+    DatabaseAway; nothing was stored then.
+    """
     batch = read_incidents(body, media_type, encoding, Limits(now_us))
     if not len(batch.columns):
-        return batch.refused.receipt(batch.received, 0)
+        return batch.refused[0].receipt(batch.received[0], 0)
     with database.write() as c:
         return keep_incidents(c, batch, settings.resolution)
 
@@ -186,9 +320,13 @@ def _rows_of_columns(columns: IncidentColumns, resolution: int) -> IncidentRows:
     )
 
 
-def _strangers(batch: Batch[PingColumns], rows: np.ndarray) -> Iterable[tuple[int, Flaw]]:
-    names = batch.columns.unit_id.names
-    for k in np.flatnonzero(rows)[:MAX_ERRORS].tolist():
-        name = names[int(batch.columns.unit_id.code[k])]
-        message = f"unit {name!r} is not registered, or not one that this key may send for"
-        yield int(batch.index[k]), Flaw(UNKNOWN_UNIT, "unit_id", message)
+def _decoded(call: Call) -> Decoded[PingItem] | Exception:
+    try:
+        return call.decode()
+    except Exception as error:  # of this call alone; the others go on
+        return error
+
+
+def _stranger(name: str) -> Flaw:
+    message = f"unit {name!r} is not registered, or not one that this key may send for"
+    return Flaw(UNKNOWN_UNIT, "unit_id", message)

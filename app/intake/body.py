@@ -12,7 +12,7 @@ MAX_BYTES = 16 * 1024 * 1024  # inflated
 JSON = "application/json"
 LINES = ("application/x-ndjson", "application/ndjson")
 
-_PIECE = 65_536  # compressed bytes at a time: keeps what zlib hands back small
+_PIECE = 1024  # inflates to 1 MiB at most, so that little more than the limit is ever held
 _MEMBERS = MAX_ITEMS  # a gzip body of more members than that can have items
 _BLANK = b" \t\r\n"
 

@@ -143,19 +143,23 @@ def _codes(items: Sequence[Any], name: str, code: Mapping[str | None, int]) -> N
 
 def _instants(values: list[Instant | None]) -> Ints:
     """Each value as an instant: texts by RFC 3339, numbers as Unix seconds."""
+    kinds = set(map(type, values))
+    if kinds <= {int, float}:
+        return unix_us(_seconds(values))
     texts = [v if isinstance(v, str) else None for v in values]
     result = rfc3339_us(pa.array(texts, pa.string()))
-    numbers = [k for k, v in enumerate(values) if not isinstance(v, str) and v is not None]
-    if numbers:
-        result[numbers] = unix_us(np.array([_seconds(values[k]) for k in numbers]))
+    if kinds & {int, float}:
+        numbers = [k for k, v in enumerate(values) if isinstance(v, int | float)]
+        result[numbers] = unix_us(_seconds([values[k] for k in numbers]))
     return result
 
 
-def _seconds(value: Any) -> float:
+def _seconds(numbers: list[Any]) -> Floats:
+    """Numbers as floats; an integer beyond all floats is infinite."""
     try:
-        return float(value)
+        return np.array(numbers, dtype=np.float64)
     except OverflowError:
-        return math.inf
+        return np.array([v if abs(v) < _HUGE else math.inf for v in numbers], dtype=np.float64)
 
 
 def _whole(items: list[T]) -> Decoded[T]:
@@ -262,6 +266,7 @@ def _kind(item: type[T], rules: Mapping[str, Rule]) -> Kind[T]:
 
 
 _FINITE = 1.7976931348623157e308
+_HUGE = 10**300
 _PLACE = _number(-math.inf, math.inf, "must be a number")  # its range has a code of its own
 _TEXT = _text(checks.is_text, checks.TEXT_RULE)
 _STATUS_CODE = code_of(STATUS)

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from app import planning
 from app.deps import DatabaseDep, NowDep, SettingsDep, needs
+from app.documents import plan_document
 from app.errors import NotFound
 from app.geo import geojson, grid
 from app.guard import GuardedRoute
-from app.moments import text_of
 from app.problems import problems
 from app.routers.districts import GEOJSON, answer, known_district
 from app.schemas import Cell, DayOrMoment, Name, Plan, PlanRequest, is_name
@@ -51,7 +51,7 @@ def add_plan(
     """
     request = planning.Request(body.district, body.shift, body.date, body.unit_hours, body.as_of)
     plan = planning.plan_shift(database, settings, request, now_us)
-    made = _json(_document(plan), 201)
+    made = _json(plan_document(plan), 201)
     made.headers["Location"] = f"/v1/plans/{plan.id}"
     return made
 
@@ -79,7 +79,7 @@ def list_plans(
     begin, end = _from_us(from_, timezone), _to_us(to, timezone)
     with database.read() as connection:
         found = store.list_plans(connection, district, begin, end, status, MOST_PLANS)
-    return _json([_document(plan) for plan in found])
+    return _json([plan_document(plan) for plan in found])
 
 
 @router.get(
@@ -92,7 +92,7 @@ def list_plans(
 def get_plan(id: str, database: DatabaseDep) -> Response:  # noqa: A002  the contract's word
     """A plan with its zones and everything it depends on. Scope `view`."""
     with database.read() as connection:
-        return _json(_document(_known(connection, id)))
+        return _json(plan_document(known_plan(connection, id)))
 
 
 @router.get(
@@ -104,7 +104,7 @@ def get_plan(id: str, database: DatabaseDep) -> Response:  # noqa: A002  the con
 def get_zones(id: str, database: DatabaseDep) -> Response:  # noqa: A002  the contract's word
     """The zones as GeoJSON; a feature's properties are the zone's members. Scope `view`."""
     with database.read() as connection:
-        plan = _known(connection, id)
+        plan = known_plan(connection, id)
     return answer(planning.zones_geojson(plan))
 
 
@@ -127,7 +127,7 @@ def get_cells(
 ) -> Response:
     """The figures of every cell whose centre lies in the district. Scope `view`."""
     with database.read() as connection:
-        _known(connection, id)
+        known_plan(connection, id)
         cells = store.cells_of(connection, id)
     names = grid.to_text(cells.cell)
     columns = [getattr(cells, name).tolist() for name in FIGURES]
@@ -142,32 +142,13 @@ def get_cells(
     )
 
 
-def _known(connection: Connection, id: str) -> store.Plan:  # noqa: A002  the contract's word
+def known_plan(connection: Connection, id: str) -> store.Plan:  # noqa: A002  the contract's word
+    """The plan of that id. Raises NotFound."""
     # An id that cannot be is not looked for: PostgreSQL refuses some of its characters.
     plan = store.get_plan(connection, id) if is_name(id) else None
     if plan is None:
         raise NotFound("there is no such plan")
     return plan
-
-
-def _document(plan: store.Plan) -> dict[str, Any]:
-    """A plan with the contract's members."""
-    kept = ("unit_hours", "travel_s", "objective", "bound", "gap", "parameters", "version")
-    return {
-        "id": plan.id,
-        "district": plan.district,
-        "shift": {
-            "name": plan.shift,
-            "start": text_of(plan.start_us),
-            "end": text_of(plan.end_us),
-        },
-        "status": plan.status,
-        "data_until": text_of(plan.data_until_us),
-        "zones": [planning.zone_members(zone) for zone in plan.zones],
-        "dropped": [dict(zone) for zone in plan.dropped],
-        "notes": list(plan.notes),
-        **{name: getattr(plan, name) for name in kept},
-    }
 
 
 def _from_us(bound: date | int | None, timezone: str) -> int | None:

@@ -2,21 +2,22 @@
 
 from typing import Annotated
 
+import msgspec
 import numpy as np
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from app.deps import DatabaseDep, NowDep, SettingsDep, needs
+from app.documents import unit_document
 from app.errors import Invalid, NotFound
 from app.geo import fixes, geojson
 from app.guard import GuardedRoute
 from app.instants import FIRST_US, LAST_US
-from app.moments import text_of, texts_of
+from app.moments import texts_of
 from app.problems import problems
 from app.routers.districts import GEOJSON, answer
-from app.schemas import UnitState, When, is_name
-from app.settings import Settings
-from app.shifts import HOUR_US, SECOND_US
+from app.schemas import Name, UnitSettings, UnitState, When, is_name
+from app.shifts import HOUR_US
 from app.store import pings, units
 
 _FEATURE = {"content": {GEOJSON: {"schema": {"$ref": "#/components/schemas/Feature"}}}}
@@ -29,15 +30,51 @@ router = APIRouter(
 )
 
 
-@router.get("", summary="Last position of each unit", dependencies=[needs("view")])
-def list_units(database: DatabaseDep, settings: SettingsDep, now_us: NowDep) -> list[UnitState]:
+@router.get(
+    "",
+    summary="Last position of each unit",
+    dependencies=[needs("view")],
+    response_model=list[UnitState],
+)
+def list_units(database: DatabaseDep, settings: SettingsDep, now_us: NowDep) -> Response:
     """Every unit by call sign, with its last ping and how old that is. Scope `view`.
 
-    A unit that was silent for too long is stale; then its status is unknown.
+    A unit that was silent for too long is stale; then its status is unknown. One that stood when
+    last heard may be silent for as long as its `idle_interval_s`, if that is declared.
     """
     with database.read() as connection:
         found = units.list_units(connection)
-    return [_state(unit, settings, now_us) for unit in found]
+    states = [unit_document(unit, settings, now_us) for unit in found]
+    return Response(msgspec.json.encode(states), media_type="application/json")
+
+
+@router.put(
+    "/{id}",
+    summary="Register a unit",
+    dependencies=[needs("admin")],
+    response_model=UnitState,
+    responses={
+        200: {"description": "Changed."},
+        201: {"description": "Registered.", "model": UnitState},
+        **problems(413, 415, 422),
+    },
+)
+def put_unit(
+    id: Name,  # noqa: A002  the contract's word
+    body: UnitSettings,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    now_us: NowDep,
+) -> Response:
+    """Registers a unit, or changes what is declared of it. Scope `admin`.
+
+    Needed before the first ping only where units do not register themselves. A member left out is
+    forgotten.
+    """
+    with database.write() as connection:
+        unit, new = units.set_unit(connection, id, body.idle_interval_s)
+    content = msgspec.json.encode(unit_document(unit, settings, now_us))
+    return Response(content, 201 if new else 200, media_type="application/json")
 
 
 @router.get(
@@ -74,21 +111,3 @@ def get_track(
         track = track.take((track.time_us >= begin) & (track.time_us < end))
     properties = {"unit_id": id, "cleaned": cleaned, "coordTimes": texts_of(track.time_us)}
     return answer(geojson.feature(geojson.line(track.lat, track.lon), properties))
-
-
-def _state(unit: units.Unit, settings: Settings, now_us: int) -> UnitState:
-    """What is known of a unit now; of a stale one the state is unknown, not the last one sent."""
-    age_s = None if unit.last_us is None else max(0, now_us - unit.last_us) / SECOND_US
-    stale = age_s is None or age_s > settings.stale_s
-    status = 0 if stale or unit.status is None else max(0, unit.status)
-    return UnitState(
-        unit_id=unit.unit_id,
-        time=None if unit.last_us is None else text_of(unit.last_us),
-        age_s=age_s,
-        stale=stale,
-        status=fixes.STATUS[status],
-        lat=unit.lat,
-        lon=unit.lon,
-        speed_mps=unit.speed_mps,
-        heading_deg=unit.heading_deg,
-    )

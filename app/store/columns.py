@@ -7,6 +7,7 @@ than COPY into a staging table, which it replaces, and needs no table of its own
 # ruff: noqa: S608  every name that stands in a statement here comes from app.tables
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,12 @@ def many(c: Connection, statement: str, columns: Columns) -> Any:
             cursor.adapters.register_dumper(kind, dumper)
         return cursor.execute(statement, [_array(v) for v in columns.values()], binary=True)
     return cursor.executemany(statement, rows(columns))
+
+
+def together(c: Connection) -> AbstractContextManager[Any]:
+    """Statements inside, none of which gives rows, go to PostgreSQL without waiting in between."""
+    context: AbstractContextManager[Any] = driver(c).pipeline() if is_postgres(c) else nullcontext()
+    return context
 
 
 def rows(columns: Columns) -> Any:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from app.tables import districts, incidents, plans, units
+from app.tables import dirty_hours, districts, incidents, plans, units
 
 
 @dataclass(frozen=True)
@@ -32,3 +32,23 @@ def freshness(c: Connection) -> Freshness:
         select(func.max(plans.c.created_us)).scalar_subquery(),
     )
     return Freshness(*c.execute(whole).one())
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Hours of units still to derive, units that were ever heard, and those silent for too long."""
+
+    dirty_hours: int
+    units: int
+    stale: int
+
+
+def backlog(c: Connection, stale_before_us: int) -> Backlog:
+    """What is left to do, and whom nobody hears; `stale_before_us` [µs since 1970 UTC]."""
+    heard = select(func.count()).select_from(units).where(units.c.last_us.is_not(None))
+    whole = select(
+        select(func.count()).select_from(dirty_hours).scalar_subquery(),
+        heard.scalar_subquery(),
+        heard.where(units.c.last_us < stale_before_us).scalar_subquery(),
+    )
+    return Backlog(*c.execute(whole).one())

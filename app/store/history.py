@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, case, func, select
 
+from app.geo.grid import cells_at
 from app.geo.risk import SOURCES, Incidents
 from app.store import columns
 from app.store.incidents import revision_of
@@ -40,7 +41,7 @@ class _Known:
     known_us: Ints
     lat: NDArray[np.float64]
     lon: NDArray[np.float64]
-    cell: Ints
+    cell: NDArray[np.uint64]
     category: Ints
     source: Ints
 
@@ -48,8 +49,13 @@ class _Known:
 class History:
     """The incidents of one database, remembered by this process; safe to share among threads."""
 
-    def __init__(self) -> None:
-        """Remembers nothing yet: the first read takes everything."""
+    def __init__(self, resolution: int) -> None:
+        """Remembers nothing yet: the first read takes everything.
+
+        `resolution`: of the cells that are given. They come from the points, not from the finer
+        cells that are stored: H3's cells do not quite nest, so a parent may not hold the point.
+        """
+        self._resolution = resolution
         self._lock = threading.Lock()
         self._known: _Known | None = None
 
@@ -60,28 +66,48 @@ class History:
         from_us: int | None = None,
         box: Box | None = None,
     ) -> Incidents:
-        """What `read_incidents` gives, without reading again what has not changed."""
+        """Incidents that happened since `from_us` and were known and over before `until_us`.
+
+        An incident is known when it was reported; where that is not given, when it was over; where
+        that is not given either, when it happened. `to_us` is `time_us` where it is not given.
+        Sorted by time and content, so the same facts give the same bytes on any database. What has
+        not changed since the last call is not read again.
+        """
         with self._lock:
             known = self._known
             revision = revision_of(c)
             if known is None or known.revision > revision:  # another view or another database
-                known = _read(c, revision, None)
+                known = self._read(c, revision, None)
             elif known.revision < revision:
-                known = _merged(known, _read(c, revision, known.revision))
+                known = _merged(known, self._read(c, revision, known.revision))
             self._known = known
         return _chosen(known, until_us, from_us, box)
 
-
-def read_incidents(
-    c: Connection, until_us: int, from_us: int | None = None, box: Box | None = None
-) -> Incidents:
-    """Incidents that had happened and were known before `until_us`, and happened since `from_us`.
-
-    An incident is known when it was reported; where that is not given, when it was over; where
-    that is not given either, when it happened. `to_us` is `time_us` where it is not given. Sorted
-    by time and content, so the same facts give the same bytes on any database.
-    """
-    return _chosen(_read(c, revision_of(c), None), until_us, from_us, box)
+    def _read(self, c: Connection, revision: int, since: int | None) -> _Known:
+        """All incidents, or those that changed after the revision `since`."""
+        t = table.c
+        to_us = func.coalesce(t.occurred_to_us, t.occurred_from_us)
+        sources = {name: code for code, name in enumerate(SOURCES)}
+        query = select(
+            t.incident,
+            t.occurred_from_us.label("time_us"),
+            to_us.label("to_us"),
+            func.coalesce(t.reported_at_us, to_us).label("known_us"),
+            t.lat,
+            t.lon,
+            categories.c.code.label("category"),
+            case(sources, value=t.source, else_=0).label("source"),
+        ).join(categories, categories.c.name == t.category)
+        if since is not None:
+            query = query.where(t.revision > since)
+        found = columns.read(c, query)
+        names = c.scalars(select(categories.c.name).order_by(categories.c.code)).all()
+        in_order = sorted(names)
+        place = {name: k for k, name in enumerate(in_order)}
+        rank = np.array([place[name] for name in names], dtype=np.int64)
+        found["category"] = rank[found["category"]]
+        found["cell"] = cells_at(found["lat"], found["lon"], self._resolution)
+        return _ordered(_Known(revision, tuple(in_order), **found))
 
 
 def _chosen(known: _Known, until_us: int, from_us: int | None, box: Box | None) -> Incidents:
@@ -96,38 +122,11 @@ def _chosen(known: _Known, until_us: int, from_us: int | None, box: Box | None) 
         time_us=known.time_us[mask],
         to_us=known.to_us[mask],
         known_us=known.known_us[mask],
-        cell=known.cell[mask].astype(np.uint64),
+        cell=known.cell[mask],
         category=known.category[mask].astype(np.int32),
         source=known.source[mask].astype(np.int8),
         categories=known.names,
     )
-
-
-def _read(c: Connection, revision: int, since: int | None) -> _Known:
-    """All incidents, or those that changed after the revision `since`."""
-    t = table.c
-    to_us = func.coalesce(t.occurred_to_us, t.occurred_from_us)
-    sources = {name: code for code, name in enumerate(SOURCES)}
-    query = select(
-        t.incident,
-        t.occurred_from_us.label("time_us"),
-        to_us.label("to_us"),
-        func.coalesce(t.reported_at_us, to_us).label("known_us"),
-        t.lat,
-        t.lon,
-        t.cell,
-        categories.c.code.label("category"),
-        case(sources, value=t.source, else_=0).label("source"),
-    ).join(categories, categories.c.name == t.category)
-    if since is not None:
-        query = query.where(t.revision > since)
-    found = columns.read(c, query)
-    names = c.scalars(select(categories.c.name).order_by(categories.c.code)).all()
-    in_order = sorted(names)
-    place = {name: k for k, name in enumerate(in_order)}
-    rank = np.array([place[name] for name in names], dtype=np.int64)
-    found["category"] = rank[found["category"]]
-    return _ordered(_Known(revision, tuple(in_order), **found))
 
 
 def _merged(old: _Known, new: _Known) -> _Known:

@@ -4,29 +4,45 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, null, select, update
 
 from app.tables import api_keys
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key without its text; `revoked_us` is None while it works."""
+    """A key without its text; `revoked_us` is None while it works.
+
+    `units`: the call signs that it may send pings of; None for all.
+    """
 
     name: str
     scopes: tuple[str, ...]
     created_us: int
     revoked_us: int | None
+    units: tuple[str, ...] | None = None
 
 
-_KEY = (api_keys.c.name, api_keys.c.scopes, api_keys.c.created_us, api_keys.c.revoked_us)
+_KEY = tuple(api_keys.c[name] for name in Key.__dataclass_fields__)
 
 
-def add_key(c: Connection, name: str, sha256: str, scopes: Sequence[str], created_us: int) -> None:
-    """Stores a key. Raises IntegrityError where the name or the key is taken."""
+def add_key(
+    c: Connection,
+    name: str,
+    sha256: str,
+    scopes: Sequence[str],
+    created_us: int,
+    units: Sequence[str] | None = None,
+) -> None:
+    """Stores a key, in the place of a revoked one of that name.
+
+    Raises IntegrityError where a working key has the name, or the key is taken.
+    """
+    c.execute(delete(api_keys).where(api_keys.c.name == name, api_keys.c.revoked_us.is_not(None)))
+    mine = null() if units is None else list(units)
     c.execute(
         insert(api_keys).values(
-            name=name, sha256=sha256, scopes=list(scopes), created_us=created_us
+            name=name, sha256=sha256, scopes=list(scopes), created_us=created_us, units=mine
         )
     )
 
@@ -50,4 +66,5 @@ def revoke_key(c: Connection, name: str, now_us: int) -> bool:
 
 
 def _key(row: Any) -> Key:
-    return Key(row.name, tuple(row.scopes), row.created_us, row.revoked_us)
+    units = None if row.units is None else tuple(row.units)
+    return Key(row.name, tuple(row.scopes), row.created_us, row.revoked_us, units)

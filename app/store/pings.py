@@ -22,6 +22,7 @@ from app.geo.fixes import NOT_SENT, Pings
 from app.shifts import HOUR_US
 from app.store import columns
 from app.store.coverage import mark_dirty
+from app.store.partitions import make_days
 from app.store.units import lock_units, move_units
 from app.tables import pings as table
 
@@ -33,20 +34,25 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-def add_pings(c: Connection, pings: Pings, reach_us: int = 0) -> int:
-    """How many identities are new; all others are duplicates.
+def add_pings(c: Connection, pings: Pings, reach_us: int = 0) -> Mask:
+    """Which rows brought an identity that was not there, (n,) bool; all others are duplicates.
 
-    Marks as dirty the hours of each row that is new or replaced, and the hours within `reach_us`
-    [µs] of it, as far as derivation looks beyond an hour's end. Moves the last position of units.
+    Of several rows with one identity the first brought it, whichever's content is kept. Marks as
+    dirty the hours of each row that is new or replaced, and the hours within `reach_us` [µs] of
+    it, as far as derivation looks beyond an hour's end. Moves the last position of units.
     """
+    result = np.zeros(len(pings), dtype=np.bool_)
     if len(pings) == 0:
-        return 0
-    batch = first_of_each(pings)
-    changed, accepted = (_write_postgres if columns.is_postgres(c) else _write_sqlite)(c, batch)
-    if len(changed):
-        mark_dirty(c, *_hours(changed, reach_us))
-        move_units(c, _newest(changed))
-    return accepted
+        return result
+    batch, came = first_of_each(pings)
+    changed, new = (_write_postgres if columns.is_postgres(c) else _write_sqlite)(c, batch)
+    if changed.any():
+        written = batch.take(changed)
+        with columns.together(c):
+            mark_dirty(c, *_hours(written, reach_us))
+            move_units(c, _newest(written))
+    result[came[new]] = True
+    return result
 
 
 def read_pings(c: Connection, units: Ints | None, from_us: int, to_us: int) -> Pings:
@@ -63,18 +69,51 @@ def read_pings(c: Connection, units: Ints | None, from_us: int, to_us: int) -> P
     return pings.ordered()
 
 
-def first_of_each(pings: Pings) -> Pings:
-    """One row per identity, the one whose content sorts first, sorted by time and unit."""
-    order = np.lexsort((pings.unit, pings.time_us))
+def silences(c: Connection, from_us: int, until_us: int, stale_us: int) -> list[tuple[int, int]]:
+    """Stretches of `[from_us, until_us)` in which no unit at all was heard for over `stale_us`.
+
+    Each from the last ping (or `from_us`) to the next (or `until_us`), in order of time. Jumps
+    from ping to ping along the key, so that it takes a few look-ups for any number of pings.
+    """
+    t = table.c.time_us
+    found = []
+    heard_us = c.scalar(select(func.max(t)).where(t < until_us, t <= from_us))
+    at_us = int(heard_us) if heard_us is not None else from_us - stale_us - 1
+    while at_us + stale_us < until_us:
+        within = select(func.max(t)).where(t > at_us, t <= at_us + stale_us, t < until_us)
+        next_us = c.scalar(within)
+        if next_us is None:
+            after = select(func.min(t)).where(t > at_us + stale_us, t < until_us)
+            heard_us = c.scalar(after)
+            next_us = until_us if heard_us is None else int(heard_us)
+            if next_us > from_us:
+                found.append((max(at_us, from_us), next_us))
+        at_us = int(next_us)
+    return found
+
+
+def last_before_us(c: Connection, until_us: int) -> int | None:
+    """The instant of the newest ping of any unit before an instant; None where there is none."""
+    found = c.scalar(select(func.max(table.c.time_us)).where(table.c.time_us < until_us))
+    return None if found is None else int(found)
+
+
+def first_of_each(pings: Pings) -> tuple[Pings, Ints]:
+    """One row per identity, sorted by time and unit, and which row came first with each.
+
+    The row is the one whose content sorts first.
+    """
+    order = came = np.lexsort((pings.unit, pings.time_us))
     unit, time_us = pings.unit[order], pings.time_us[order]
     repeated = (unit[1:] == unit[:-1]) & (time_us[1:] == time_us[:-1])
     if repeated.any():
         content = [_comparable(pings, name) for name in reversed(CONTENT)]
-        order = np.lexsort((*content, pings.unit, pings.time_us))
-        order = order[np.concatenate([[True], ~repeated])]
+        first = np.concatenate([[True], ~repeated])
+        order = np.lexsort((*content, pings.unit, pings.time_us))[first]
+        came = came[first]  # rows of one identity stand in the order of their arrival
     batch = pings.take(order)
     # -0.0 equals 0.0 but is other bytes: which of both is kept must not depend on who came first.
-    return Pings(*(getattr(batch, column.name) + 0 for column in fields(Pings)))
+    return Pings(*(getattr(batch, column.name) + 0 for column in fields(Pings))), came
 
 
 def sorts_before(a: Pings, b: Pings) -> Mask:
@@ -120,21 +159,24 @@ def _sent(pings: Pings) -> dict[str, NDArray[Any]]:
     return sent
 
 
-def _write_sqlite(c: Connection, batch: Pings) -> tuple[Pings, int]:
-    """Inserts until a row is there already, and only then looks which of the rest are."""
+def _write_sqlite(c: Connection, batch: Pings) -> tuple[Mask, Mask]:
+    """Which rows were written, and which of them are new.
+
+    Inserts until a row is there already, and only then looks which of the rest are.
+    """
+    new = np.ones(len(batch), dtype=np.bool_)
     done = _insert_sqlite(c, batch)
     if done == len(batch):
-        return batch, done
+        return new, new
     rest = batch.take(slice(done, None))
     there, stored = _stored_sqlite(c, rest)
-    new = np.ones(len(rest), dtype=np.bool_)
-    new[there] = False
+    new[done + there] = False
     replaced = there[sorts_before(rest.take(there), stored)]
-    _insert_sqlite(c, rest.take(new))
+    _insert_sqlite(c, rest.take(new[done:]))
     _replace_sqlite(c, rest.take(replaced))
-    new_rows = np.concatenate([np.arange(done), done + np.flatnonzero(new)])
-    changed = np.sort(np.concatenate([new_rows, done + replaced]))
-    return batch.take(changed), len(new_rows)
+    changed = new.copy()
+    changed[done + replaced] = True
+    return changed, new
 
 
 def _insert_sqlite(c: Connection, batch: Pings) -> int:
@@ -183,8 +225,12 @@ def _replace_sqlite(c: Connection, pings: Pings) -> None:
     columns.many(c, statement, {name: getattr(pings, name) for name in (*CONTENT, *IDENTITY)})
 
 
-def _write_postgres(c: Connection, batch: Pings) -> tuple[Pings, int]:
-    """Inserts what is newer than all of its unit's pings, so cannot be there; upserts the rest."""
+def _write_postgres(c: Connection, batch: Pings) -> tuple[Mask, Mask]:
+    """Which rows were written, and which of them are new.
+
+    Inserts what is newer than all of its unit's pings, so cannot be there; upserts the rest.
+    """
+    make_days(c, batch.time_us)
     numbers, place = np.unique(batch.unit, return_inverse=True)
     newer = batch.time_us > lock_units(c, numbers)[place]
     if newer.any():
@@ -193,34 +239,42 @@ def _write_postgres(c: Connection, batch: Pings) -> tuple[Pings, int]:
         into = f"INSERT INTO {table.name} ({', '.join(sent)})"
         columns.many(c, f"{into} SELECT {values} FROM {columns.unnest(sent)}", sent)
     if newer.all():
-        return batch, len(batch)
-    there, new = _upsert_postgres(c, batch.take(~newer))
-    changed = newer.copy()
-    changed[~newer] = there
-    return batch.take(changed), int(newer.sum()) + new
+        return newer, newer
+    changed, new = newer.copy(), newer.copy()
+    changed[~newer], new[~newer] = _upsert_postgres(c, batch.take(~newer))
+    return changed, new
 
 
-def _upsert_postgres(c: Connection, batch: Pings) -> tuple[Mask, int]:
-    """Which rows were written, and how many of them are new.
+def _upsert_postgres(c: Connection, batch: Pings) -> tuple[Mask, Mask]:
+    """Which rows were written, and which of them are new.
 
-    The key finds what is there, the content decides, and xmax 0 tells an insert from an update.
+    The key finds what is there, the content decides. Every part of the statement sees the table as
+    it was before, so those that were there are known (a partitioned table does not tell by xmax).
     """
     sent = _sent(batch)
     values = ", ".join(_without_nan(name) for name in sent)
     sets = ", ".join(f"{name} = excluded.{name}" for name in CONTENT)
+    bounds = f"BETWEEN {int(batch.time_us[0])} AND {int(batch.time_us[-1])}"
     statement = (
-        f"WITH written AS (INSERT INTO {table.name} AS t ({', '.join(sent)})"
-        f" SELECT {values} FROM {columns.unnest(sent)}"
+        f"WITH s AS MATERIALIZED (SELECT * FROM {columns.unnest(sent)}),"
+        f" there AS MATERIALIZED (SELECT t.time_us, t.unit FROM s JOIN {table.name} AS t"
+        f" ON t.time_us = s.time_us AND t.unit = s.unit AND t.time_us {bounds}),"
+        f" written AS (INSERT INTO {table.name} AS t ({', '.join(sent)})"
+        f" SELECT {values} FROM s"
         f" ON CONFLICT (time_us, unit) DO UPDATE SET {sets}"
         f" WHERE {_content_postgres('excluded')} < {_content_postgres('t')}"
-        " RETURNING time_us, t.unit, CAST(xmax = 0 AS int)::int8 AS new)"
-        " SELECT array_agg(time_us), array_agg(unit::int8), array_agg(new) FROM written"
+        " RETURNING t.time_us, t.unit)"
+        " SELECT array_agg(written.time_us), array_agg(written.unit::int8),"
+        " array_agg(CAST(there.unit IS NULL AS int)::int8)"
+        " FROM written LEFT JOIN there USING (time_us, unit)"
     )
     cursor = columns.many(c, statement, sent)
     time_us, unit, new = (columns.array_of(cursor, i, "i8") for i in range(3))
-    if len(new) == len(batch):
-        return np.ones(len(batch), dtype=np.bool_), int(new.sum())
-    return _are_among(batch, time_us, unit), int(new.sum())
+    inserted = new == 1
+    if inserted.all() and len(new) == len(batch):
+        return inserted, inserted
+    among = _are_among(batch, time_us[inserted], unit[inserted])
+    return _are_among(batch, time_us, unit), among
 
 
 def _are_among(batch: Pings, time_us: Ints, unit: Ints) -> Mask:

@@ -43,18 +43,18 @@ def run() -> Table:
         ("requests", in_time.take(slice(REQUEST_ROWS)), REQUEST),
     ]
     rows = []
-    for name, servers in (("SQLite", _sqlite), ("PostGIS", _postgis)):
+    for name, servers in (("SQLite", sqlite), ("PostGIS", postgis)):
         for case, pings, batch in cases:
-            raw = _executemany if name == "SQLite" else _copy
+            raw = executemany if name == "SQLite" else copy
             again = case == "load again"
             with servers() as settings:
-                raw_rate = 0.0 if again else _rate(settings, pings, batch, raw)
+                raw_rate = 0.0 if again else rate(settings, pings, batch, raw)
             with servers() as settings:
                 if again:
-                    _rate(settings, pings, batch, _store)
-                rate = _rate(settings, pings, batch, _store)
-            beside: tuple[object, object] = ("", "") if again else (raw_rate, rate / raw_rate)
-            rows.append((name, case, len(pings), batch, rate, *beside))
+                    rate(settings, pings, batch, _store)
+                stored = rate(settings, pings, batch, _store)
+            beside: tuple[object, object] = ("", "") if again else (raw_rate, stored / raw_rate)
+            rows.append((name, case, len(pings), batch, stored, *beside))
     columns = ("database", "case", "rows", "rows a commit", "store, rows/s", "raw, rows/s", "ratio")
     notes = (
         "raw: `executemany` (SQLite), binary `COPY` (PostGIS), into the same table by the key.",
@@ -77,7 +77,8 @@ def taxis() -> Pings:
     return pings_of(unit, table["time"].to_numpy() * 1_000_000, lat, lon)
 
 
-def _rate(settings: Settings, pings: Pings, batch: int, write: Write) -> float:
+def rate(settings: Settings, pings: Pings, batch: int, write: Write) -> float:
+    """Rows a second that `write` takes the pings in, so many at once."""
     with closing(Database(settings)) as database:
         with database.write() as c:
             unit_numbers(c, [f"cab {k}" for k in range(1, int(pings.unit.max()) + 1)], True)
@@ -94,7 +95,8 @@ def _store(database: Database, pings: Pings) -> None:
         add_pings(c, pings, HOUR_US)  # as far as derivation looks
 
 
-def _executemany(database: Database, pings: Pings) -> None:
+def executemany(database: Database, pings: Pings) -> None:
+    """As fast as SQLite takes rows."""
     with database.write() as c:
         connection: sqlite3.Connection = driver(c)
         columns = (pings.time_us, pings.unit, pings.lat, pings.lon)
@@ -104,7 +106,8 @@ def _executemany(database: Database, pings: Pings) -> None:
         )
 
 
-def _copy(database: Database, pings: Pings) -> None:
+def copy(database: Database, pings: Pings) -> None:
+    """As fast as PostgreSQL takes rows."""
     kinds = {"time_us": "i8", "unit": "i4", "lat": "f8", "lon": "f8"}
     layout = [("n", ">i2")]
     for name, kind in kinds.items():
@@ -122,7 +125,8 @@ def _copy(database: Database, pings: Pings) -> None:
 
 
 @contextmanager
-def _sqlite() -> Iterator[Settings]:
+def sqlite() -> Iterator[Settings]:
+    """A fresh SQLite file."""
     with tempfile.TemporaryDirectory(prefix="focus-patrol-") as folder:
         settings = settings_for(f"sqlite:///{folder}/bench.db")
         migrate(settings)
@@ -130,7 +134,8 @@ def _sqlite() -> Iterator[Settings]:
 
 
 @contextmanager
-def _postgis() -> Iterator[Settings]:
+def postgis() -> Iterator[Settings]:
+    """A fresh PostGIS."""
     folder = Path(tempfile.mkdtemp(prefix="focus-patrol-pg-"))
     try:
         server = PostgresServer(folder)

@@ -1,11 +1,13 @@
 """Fresh databases to measure on, and the raw speed of both."""
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from io import BytesIO
@@ -46,14 +48,33 @@ def databases(folder: Path) -> Iterator[dict[str, str]]:
 
 def command(address: str, *arguments: str) -> str:
     """What `focus-patrol` prints on a database."""
+    return measured_command(address, *arguments)[0]
+
+
+def measured_command(address: str, *arguments: str) -> tuple[str, float]:
+    """What `focus-patrol` prints on a database, and the most memory that it held [MB].
+
+    Asked of the running process: what the system keeps of an ended one includes the memory of the
+    process that started it.
+    """
     environment = os.environ | {
         "FOCUS_PATROL_DATABASE_URL": address,
         "FOCUS_PATROL_RETENTION_DAYS": "0",
     }
-    done = subprocess.run(
-        [PROGRAM, *arguments], env=environment, stdout=subprocess.PIPE, text=True, check=True
-    )
-    return done.stdout
+    peak_mb = 0.0
+    with subprocess.Popen(
+        [PROGRAM, *arguments], env=environment, stdout=subprocess.PIPE, text=True
+    ) as running:
+        status = Path(f"/proc/{running.pid}/status")
+        while running.poll() is None:
+            held = re.search(r"VmHWM:\s+(\d+) kB", status.read_text() if status.exists() else "")
+            peak_mb = max(peak_mb, int(held[1]) * 1.024 / 1e3 if held else 0.0)
+            time.sleep(0.02)
+        assert running.stdout is not None
+        said = running.stdout.read()
+    if running.returncode:
+        raise subprocess.CalledProcessError(running.returncode, arguments[0])
+    return said, peak_mb
 
 
 def raw_sqlite_s(path: Path, rows: Sequence[tuple[object, ...]], key: str) -> float:

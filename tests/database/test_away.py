@@ -37,7 +37,7 @@ def some_pings(count: int, start: int = 0) -> Pings:
 def add(database: Database, batch: Pings) -> int:
     with database.write() as c:
         unit_numbers(c, ["car"], register=True)
-        return add_pings(c, batch)
+        return int(add_pings(c, batch).sum())
 
 
 def stored(database: Database) -> int:

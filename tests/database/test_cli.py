@@ -34,12 +34,13 @@ SQUARE = {
 }
 
 
-def run(settings: Settings, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run(
+    settings: Settings, *arguments: str | Path, database: bool = True
+) -> subprocess.CompletedProcess[str]:
     """The script in a process of its own, as a stranger would start it."""
-    environment = os.environ | {
-        "FOCUS_PATROL_DATABASE_URL": settings.database_url,
-        "FOCUS_PATROL_RETENTION_DAYS": "0",
-    }
+    environment = os.environ | {"FOCUS_PATROL_RETENTION_DAYS": "0"}
+    if database:
+        environment["FOCUS_PATROL_DATABASE_URL"] = settings.database_url
     script = Path(sys.executable).with_name("focus-patrol")
     return subprocess.run(
         [script, *map(str, arguments)],
@@ -115,6 +116,26 @@ def test_a_key_is_printed_once_alone_on_the_last_line(settings: Settings) -> Non
     assert run(settings, "keys", "list").stdout == "desk\tview,ingest\trevoked\n"
 
 
+def test_a_key_limited_to_units_is_listed_with_them(settings: Settings) -> None:
+    made = run(
+        settings, "keys", "add", "avl", "--scope", "ingest", "--unit", "P-01", "--unit", "P-02"
+    )
+    assert made.returncode == 0, made
+    assert run(settings, "keys", "list").stdout == "avl\tingest\tactive\tP-01, P-02\n"
+    fails(settings, 1, "ingest", "keys", "add", "b", "--scope", "view", "--unit", "P-01")
+    fails(settings, 1, "printable", "keys", "add", "b", "--scope", "ingest", "--unit", " P")
+
+
+def test_retaining_says_what_was_deleted(settings: Settings) -> None:
+    done = run(settings, "retain")  # of a retention of 0 days, which keeps all
+    assert json.loads(done.stdout) == {"days": 0, "rows": 0, "before_us": None}
+
+
+def test_several_workers_need_postgresql(sqlite_settings: Settings) -> None:
+    fails(sqlite_settings, 2, "PostgreSQL", "serve", "--workers", "2")
+    fails(sqlite_settings, 2, "--workers", "serve", "--workers", "0")
+
+
 def test_wrong_usage_is_2_and_work_that_fails_is_1_each_in_one_line(
     sqlite_settings: Settings, files: Path
 ) -> None:
@@ -160,3 +181,32 @@ def test_dosage_and_backtest_need_no_database(sqlite_settings: Settings, files: 
     report = json.loads((files / "test" / "report.json").read_text())
     assert (report["shifts"], report["incidents"]) == (10, 5)
     assert (files / "test" / "surfaces.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("DATABASE_URL", "mysql://u:secret@host/db", "no database known here"),
+        ("LOG_LEVEL", "loud", "FOCUS_PATROL_LOG_LEVEL"),
+        ("PLAN_RESOLUTION", "11", "is finer than FOCUS_PATROL_RESOLUTION"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(
+    sqlite_settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(f"FOCUS_PATROL_{name}", value)
+    done = run(sqlite_settings, "keys", "list", database=name != "DATABASE_URL")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done
+    assert says in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_what_cannot_be_capacity_or_a_port_is_wrong_usage(sqlite_settings: Settings) -> None:
+    asked = ("plan", "--district", "a", "--shift", "b", "--date", "2026-05-12", "--unit-hours")
+    fails(sqlite_settings, 2, "--unit-hours", *asked, "-1")
+    fails(sqlite_settings, 2, "--port", "serve", "--port", "99999")
+
+
+def test_what_is_no_plain_file_is_not_replaced(sqlite_settings: Settings, files: Path) -> None:
+    asked = ("dosage", files / "pings.csv", "--resolution", "9", "--out")
+    fails(sqlite_settings, 1, "no plain file", *asked, files)

@@ -12,6 +12,7 @@ from app.store.coverage import (
     read_coverage,
     read_dwell,
     replace_dwell,
+    take_up,
 )
 from app.store.units import unit_numbers
 
@@ -31,6 +32,11 @@ def mark(database: Database, *pairs: tuple[int, int]) -> None:
 def read_dirty(database: Database, *hours: int | None) -> DirtyHours:
     with database.read() as c:
         return dirty(c, *hours)
+
+
+def taken(database: Database, *hours: int | None) -> DirtyHours:
+    with database.write() as c:
+        return take_up(c, dirty(c, *hours))
 
 
 def pairs(found: DirtyHours) -> list[tuple[int, int]]:
@@ -81,11 +87,11 @@ def test_derived_hours_are_replaced_whole_and_no_longer_dirty(database: Database
     a, b = units(database, 2)
     mark(database, (a, 7), (b, 7), (a, 8))
     first = dwell((a, CELL, 7, 60, 0), (a, CELL + 8, 7, 5, 1), (b, CELL, 7, 9, 0))
-    todo = read_dirty(database, 7, 8)
+    todo = taken(database, 7, 8)
     assert replace(database, todo, first, coverage((a, 7), (b, 7))) == 2
     assert pairs(read_dirty(database)) == [(a, 8)]
     mark(database, (a, 7))
-    assert replace(database, read_dirty(database, 7, 8), dwell((a, CELL, 7, 1, 0)), coverage()) == 1
+    assert replace(database, taken(database, 7, 8), dwell((a, CELL, 7, 1, 0)), coverage()) == 1
     with database.read() as c:
         found, known = read_dwell(c, 0, 100), read_coverage(c, 0, 100)
     assert (found.unit.tolist(), found.stationary_s.tolist()) == ([a, b], [1.0, 9.0])
@@ -98,7 +104,7 @@ def test_rows_of_other_hours_are_not_taken(database: Database) -> None:
     a, b = units(database, 2)
     mark(database, (a, 7))
     new = dwell((a, CELL, 7, 60, 0), (a, CELL, 6, 5, 1), (b, CELL, 7, 9, 0))
-    assert replace(database, read_dirty(database), new, coverage((a, 6), (a, 7))) == 1
+    assert replace(database, taken(database), new, coverage((a, 6), (a, 7))) == 1
     with database.read() as c:
         assert read_dwell(c, 0, 100).hour.tolist() == [7]
         assert read_coverage(c, 0, 100).hour.tolist() == [7]
@@ -107,7 +113,7 @@ def test_rows_of_other_hours_are_not_taken(database: Database) -> None:
 def test_an_hour_with_newer_facts_stays_dirty_and_keeps_its_rows(database: Database) -> None:
     a, b = units(database, 2)
     mark(database, (a, 7), (b, 7))
-    todo = read_dirty(database)
+    todo = taken(database)
     mark(database, (a, 7))  # a ping comes in while the hour is being derived
     new = dwell((a, CELL, 7, 60, 0), (b, CELL, 7, 9, 0))
     assert replace(database, todo, new, coverage((a, 7), (b, 7))) == 1
@@ -119,9 +125,9 @@ def test_an_hour_with_newer_facts_stays_dirty_and_keeps_its_rows(database: Datab
 def test_who_derived_an_older_state_does_not_overwrite_a_newer_one(database: Database) -> None:
     (a,) = units(database, 1)
     mark(database, (a, 7))
-    slow = read_dirty(database)
+    slow = taken(database)
     mark(database, (a, 7))
-    fast = read_dirty(database)
+    fast = taken(database)
     assert replace(database, fast, dwell((a, CELL, 7, 60, 0)), coverage((a, 7))) == 1
     assert replace(database, slow, dwell((a, CELL, 7, 5, 0)), coverage((a, 7))) == 0
     with database.read() as c:
@@ -129,7 +135,7 @@ def test_who_derived_an_older_state_does_not_overwrite_a_newer_one(database: Dat
 
 
 def test_nothing_to_replace_is_nothing_done(database: Database) -> None:
-    nothing = read_dirty(database)
+    nothing = taken(database)
     assert len(nothing) == 0
     assert replace(database, nothing, dwell((1, CELL, 7, 60, 0)), coverage((1, 7))) == 0
     with database.read() as c:
@@ -143,7 +149,7 @@ def test_dosage_is_the_patrol_of_all_units_without_transit(database: Database) -
     new = dwell(
         (a, CELL, 7, 60, 10), (b, CELL, 7, 5, 99), (a, CELL + 8, 7, 1, 0), (a, CELL, 8, 2, 0)
     )
-    assert replace(database, read_dirty(database), new, coverage((a, 7), (b, 7), (a, 8))) == 3
+    assert replace(database, taken(database), new, coverage((a, 7), (b, 7), (a, 8))) == 3
     with database.read() as c:
         found, late = dosage(c, 7, 9), dosage(c, 8, 9)
     # Cell and hour 7: 60 s of a and 5 s of b; transit is no patrol.
@@ -158,7 +164,7 @@ def test_many_hours_at_once(database: Database) -> None:
     hours = [(unit, hour) for unit in numbers for hour in range(100)]
     mark(database, *hours)
     new = dwell(*((unit, CELL + 8 * k, hour, k, 1) for unit, hour in hours for k in range(3)))
-    assert replace(database, read_dirty(database), new, coverage(*hours)) == 5_000
+    assert replace(database, taken(database), new, coverage(*hours)) == 5_000
     with database.read() as c:
         found = read_dwell(c, 0, 100)
     assert all(

@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import pytest
@@ -62,7 +63,9 @@ def test_what_goes_over_http_is_what_was_loaded(loaded: tuple[Settings, Database
     reports = simulate.pings(TOWN, FROM_US, NOW_US)
     known = reports.pings.take(reports.sent_us <= NOW_US).take(slice(-BATCH, None))
     body = json.dumps(ping_items(TOWN, known)).encode()
-    receipt = intake.accept_pings(database, settings, body, None, None, NOW_US)
+    call = intake.Call(partial(intake.decoded_pings, body, None, None))
+    (receipt,) = intake.accept_pings(database, settings, [call], NOW_US).outcomes
+    assert isinstance(receipt, intake.Receipt)
     assert (receipt.received, receipt.duplicate) == (BATCH, BATCH)
     records = simulate.incidents(TOWN, FROM_US, NOW_US)
     body = json.dumps(incident_items(records)).encode()

@@ -10,11 +10,12 @@ from sqlalchemy import select, text
 from app.db import Database
 from app.geo.risk import Incidents
 from app.store.columns import ABSENT
-from app.store.history import Box, History, read_incidents
+from app.store.history import Box, History
 from app.store.incidents import IncidentRows, add_incidents, revision_of
 from app.tables import incidents
 
 LATER_US = 10**15
+RESOLUTION = 10
 
 
 def rows(*some: dict[str, object]) -> IncidentRows:
@@ -54,7 +55,7 @@ def add(database: Database, *some: dict[str, object]) -> int:
 
 def read(database: Database, until_us: int = LATER_US, **limits: object) -> Incidents:
     with database.read() as c:
-        return read_incidents(c, until_us, **limits)  # type: ignore[arg-type]  any limit
+        return History(RESOLUTION).read(c, until_us, **limits)  # type: ignore[arg-type]  any limit
 
 
 def categories(found: Incidents) -> list[str]:
@@ -159,7 +160,7 @@ def test_the_revision_moves_with_every_change_and_only_then(database: Database) 
 
 
 def test_an_undone_write_leaves_no_trace(database: Database) -> None:
-    history = History()
+    history = History(RESOLUTION)
     with database.write() as c:
         add_incidents(c, rows({}))
         c.rollback()
@@ -242,16 +243,16 @@ def many(seed: int, count: int = 500) -> list[dict[str, object]]:
 
 
 def test_the_remembered_history_is_the_one_that_is_stored(database: Database) -> None:
-    history = History()
+    history = History(RESOLUTION)
     for seed in (0, 4, 1, 3):
         add(database, *many(seed))
         with database.read() as c:
-            assert same(history.read(c, LATER_US), read_incidents(c, LATER_US))
-            assert same(history.read(c, 25, 5), read_incidents(c, 25, 5))
+            assert same(history.read(c, LATER_US), History(RESOLUTION).read(c, LATER_US))
+            assert same(history.read(c, 25, 5), History(RESOLUTION).read(c, 25, 5))
 
 
 def test_an_older_view_does_not_disturb_the_history(database: Database) -> None:
-    history = History()
+    history = History(RESOLUTION)
     add(database, {})
     with database.read() as old:
         assert len(history.read(old, LATER_US)) == 1

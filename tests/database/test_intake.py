@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from sqlalchemy import func, select
 from app.db import Database
 from app.errors import BadInput, Invalid
 from app.geo.fixes import Pings
-from app.intake import Receipt, accept_incidents, accept_pings
+from app.intake import Call, Receipt, accept_incidents, accept_pings, decoded_pings
 from app.load import load_districts, load_incidents, load_pings
 from app.settings import Settings
 from app.store.districts import District, get_district, list_districts, put_district
-from app.store.history import read_incidents
+from app.store.history import History
 from app.store.pings import read_pings
 from app.store.units import unit_numbers
 from app.tables import incidents as incidents_table
@@ -33,9 +34,16 @@ INCIDENT: dict[str, Any] = {"incident_id": "1", "occurred_from": NOW_S, "categor
 }
 
 
-def send(database: Database, settings: Settings, items: Any, **more: Any) -> Receipt:
-    body = json.dumps(items).encode()
-    return accept_pings(database, settings, body, None, None, NOW_US, **more)
+def call(items: Any, only_units: set[str] | None = None) -> Call:
+    return Call(partial(decoded_pings, json.dumps(items).encode(), None, None), only_units)
+
+
+def send(
+    database: Database, settings: Settings, items: Any, only_units: set[str] | None = None
+) -> Receipt:
+    (receipt,) = accept_pings(database, settings, [call(items, only_units)], NOW_US).outcomes
+    assert isinstance(receipt, Receipt)
+    return receipt
 
 
 def counts(receipt: Receipt) -> tuple[int, int, int]:
@@ -122,7 +130,7 @@ def test_incidents_are_upserted(database: Database, settings: Settings) -> None:
     assert post(INCIDENT, late) == (0, 2, 0)
     assert post(INCIDENT | {"category": "ROBBERY"}, late) == (1, 1, 0)
     with database.read() as c:
-        found = read_incidents(c, NOW_US + 61 * 10**6)
+        found = History(9).read(c, NOW_US + 61 * 10**6)
     assert [found.categories[k] for k in found.category] == ["ROBBERY", "THEFT"]
     assert (found.to_us - found.time_us).tolist() == [0, 60 * 10**6]
     assert found.source.tolist() == [0, 2]  # unknown where nothing was sent

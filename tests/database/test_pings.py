@@ -44,7 +44,7 @@ def register(database: Database, count: int) -> list[int]:
 
 def add(database: Database, batch: Pings, reach_us: int = 0) -> int:
     with database.write() as c:
-        return add_pings(c, batch, reach_us)
+        return int(add_pings(c, batch, reach_us).sum())
 
 
 def stored(database: Database) -> Pings:

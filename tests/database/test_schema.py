@@ -14,7 +14,7 @@ from app.tables import metadata
 
 def _is_ours(thing: object, name: str, kind: str, _reflected: bool, _other: object) -> bool:
     if kind == "table":
-        return name not in ("alembic_version", "spatial_ref_sys")
+        return name not in ("alembic_version", "spatial_ref_sys") and not name.startswith("pings_")
     # SQLite has no spatial indexes; that PostgreSQL has them is asserted below.
     return not (kind == "index" and name.endswith("_geometry"))
 

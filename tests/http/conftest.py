@@ -1,6 +1,7 @@
 """The service on a real database, with a key for each scope and a clock that stands still."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -56,9 +57,13 @@ class Client:
 
     def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """The answer to one call; a body may be an iterator of chunks."""
+        return self.begin(method, path, **kwargs).result()
+
+    def begin(self, method: str, path: str, **kwargs: Any) -> Future[httpx.Response]:
+        """A call on its way; others may be made before its answer is asked for."""
         if isinstance(kwargs.get("content"), Iterator):
             kwargs["content"] = _asynchronous(kwargs["content"])
-        return self._portal.call(partial(self._http.request, method, path, **kwargs))
+        return self._portal.start_task_soon(partial(self._http.request, method, path, **kwargs))
 
 
 async def _asynchronous(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
@@ -98,7 +103,13 @@ def start() -> Iterator[Callable[[Settings], Service]]:
 
     def started(settings: Settings) -> Service:
         # No derivation beside the tests: it would hold the lock that some of them take away.
-        still = {"retention_days": 0, "busy_timeout_s": 0.5, "derive_every_s": 0}
+        still = {
+            "retention_days": 0,
+            "busy_timeout_s": 0.5,
+            "derive_every_s": 0,
+            "retain_every_s": 0,
+            "live_every_s": 0,
+        }
         app = create_app(settings.model_copy(update=still))
         app.dependency_overrides[deps.now_us] = lambda: NOW_US
         service = Service(Client(app), settings)

@@ -87,7 +87,8 @@ def test_four_ways_to_bring_a_key(document: Any) -> None:
 
 def calls() -> list[tuple[str, str]]:
     paths = create_app(Settings(database_url="sqlite://")).openapi()["paths"]
-    return [(method, path) for path, methods in paths.items() for method in methods]
+    # A stream has no end; it is tested in test_events.
+    return [(m, path) for path, methods in paths.items() for m in methods if path != "/v1/events"]
 
 
 @pytest.mark.parametrize(("method", "path"), calls())
@@ -98,6 +99,7 @@ def test_answers_are_as_documented_whatever_is_asked(
         "/v1/plans", {"district": "town", "shift": "day", "date": "2024-01-03"}
     )
     known = {"units": town.UNITS[0], "plans": plan.json()["id"], "districts": "town"}
+    known |= {"places": "station", "rules": "night"}
     schema = schemathesis.openapi.from_dict(town_service.get("/openapi.json").json())
     operation = schema[path][method.upper()]
 

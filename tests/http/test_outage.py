@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from app.keys import add_key
 from app.migrate import migrate
+from app.routers.intake import Gate
 from app.settings import Settings
 from tests.http.conftest import DISTRICT, NOW_US, Service
 from tests.http.test_border import assert_problem
@@ -107,6 +108,26 @@ def test_a_full_disk_is_503_and_harms_nothing(service: Service) -> None:
     assert service.post("/v1/pings", many, "ingest").json()["accepted"] == 10_000
     file = service.settings.database_url.removeprefix("sqlite:///")
     assert sqlite3.connect(file).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_more_than_fits_into_memory_at_once_is_429(service: Service) -> None:
+    service.client.app.state.gate = Gate(waiting_bytes=100)
+    answer = service.post("/v1/pings", [PING] * 3, "ingest")  # some 60 bytes each
+    assert_problem(answer, 429)
+    assert int(answer.headers["retry-after"]) > 0
+    assert service.post("/v1/pings", [PING], "ingest").status_code == 200  # and then there is room
+
+
+def test_who_waits_too_long_for_a_turn_is_told_to_come_back(service: Service) -> None:
+    service.client.app.state.gate = Gate(at_once=1, wait_s=0.05)
+    key = {"X-API-Key": service.keys["ingest"]}
+    with service.client.app.state.database.write():  # the first gets its turn, but not the lock
+        calls = [
+            service.client.begin("POST", "/v1/incidents", json=[incident()], headers=key)
+            for _ in range(2)
+        ]
+        busy = {call.result().status_code for call in calls}
+    assert busy == {429, 503}
 
 
 def incident() -> dict[str, object]:

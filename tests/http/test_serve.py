@@ -1,74 +1,24 @@
 """The service as a process: its logs, and its end."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
 from app.db import Database
-from app.keys import add_key
 from app.settings import Settings
-
-START_S = 30
-END_S = 15
-
-
-@dataclass
-class Process:
-    """A running service, its address, a key, and where it logs."""
-
-    running: subprocess.Popen[bytes]
-    port: int
-    key: str
-    log: Path
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+from tests.serving import END_S, Process, serving
 
 
 @pytest.fixture
 def process(sqlite_settings: Settings, tmp_path: Path) -> Iterator[Process]:
-    database = Database(sqlite_settings)
-    key = add_key(database, "admin", ["admin"], 0)
-    database.close()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    program = str(Path(sys.executable).with_name("focus-patrol"))
-    environment = os.environ | {"FOCUS_PATROL_DATABASE_URL": sqlite_settings.database_url}
-    with (tmp_path / "log").open("wb") as log:
-        running = subprocess.Popen(
-            [program, "serve", "--port", str(port)], env=environment, stdout=log, stderr=log
-        )
-        made = Process(running, port, key, tmp_path / "log")
-        try:
-            _wait_for(made)
-            yield made
-        finally:
-            running.kill()
-            running.wait()
-
-
-def _wait_for(process: Process) -> None:
-    until = time.monotonic() + START_S
-    while time.monotonic() < until:
-        try:
-            httpx.get(f"{process.address}/readyz").raise_for_status()
-        except httpx.HTTPError:
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError(process.log.read_text())
+    with serving(sqlite_settings, tmp_path) as made:
+        yield made
 
 
 def test_a_key_appears_in_no_log_wherever_it_travels(process: Process) -> None:
@@ -92,7 +42,7 @@ def test_a_key_appears_in_no_log_wherever_it_travels(process: Process) -> None:
     log = process.log.read_text()
     assert key not in log
     assert key.removeprefix("fp_") not in log
-    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in log.splitlines()]  # those of the server too
     requests = [line for line in lines if line["event"] == "request"]
     assert {line["status"] for line in requests} >= {200, 400, 401, 404}
     assert all(line["request_id"] for line in requests)

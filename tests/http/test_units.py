@@ -1,5 +1,9 @@
 """Units and their tracks over HTTP."""
 
+from collections.abc import Callable
+
+from app.keys import add_key
+from app.settings import Settings
 from tests.http.conftest import NOW_US, Service
 from tests.http.test_border import assert_problem
 
@@ -24,6 +28,8 @@ def test_a_unit_is_stale_past_the_limit_and_then_its_status_is_unknown(service: 
         "lon": -79.8,
         "speed_mps": 3.5,
         "heading_deg": None,
+        "idle_interval_s": None,
+        "clock_offset_s": None,
     }
     assert [units[u]["stale"] for u in "ABC"] == [False, False, True]  # the limit is 900 s
     assert [units[u]["status"] for u in "BC"] == ["unknown", "unknown"]
@@ -79,3 +85,66 @@ def test_tracks_that_cannot_be(service: Service) -> None:
     assert_problem(service.get("/v1/units/A/track", params={"from": "yesterday"}), 422)
     assert_problem(service.get("/v1/units/A/track", params={"from": "2", "to": "1"}), 422)
     assert_problem(service.get("/v1/units/A/track", params={"cleaned": "perhaps"}), 422)
+
+
+def states(service: Service) -> dict[str, dict[str, object]]:
+    return {unit["unit_id"]: unit for unit in service.get("/v1/units").json()}
+
+
+def test_a_parked_car_may_be_silent_for_its_idle_interval_and_two_minutes(
+    service: Service,
+) -> None:
+    ago_s = {"still": 3720, "late": 3721, "moved": 3720, "drives": 3720, "undeclared": 3720}
+    for name in ago_s:
+        declared = {} if name == "undeclared" else {"idle_interval_s": 3600}
+        assert service.put(f"/v1/units/{name}", declared).status_code == 201
+    for name, last_s in ago_s.items():
+        # 0.0004 degrees are 44 m, 0.0005 are 56 m; the limit without a speed is 50 m.
+        step = 0.0005 if name == "moved" else 0.0004
+        more = {"speed_mps": 8.0} if name == "drives" else {}
+        service.post("/v1/pings", [ping(name, last_s + 60, 44.5)])
+        service.post("/v1/pings", [ping(name, last_s, 44.5 + step, **more)])
+    found = states(service)
+    assert {name for name in ago_s if not found[name]["stale"]} == {"still"}
+    assert found["still"]["idle_interval_s"] == 3600
+
+
+def test_a_unit_is_declared_changed_and_forgotten(service: Service) -> None:
+    made = service.put("/v1/units/4A12", {"idle_interval_s": 900})
+    assert (made.status_code, made.json()["unit_id"]) == (201, "4A12")
+    assert made.json()["time"] is None
+    again = service.put("/v1/units/4A12", {})
+    assert (again.status_code, again.json()["idle_interval_s"]) == (200, None)
+    assert_problem(service.put("/v1/units/4A12", {"idle_interval_s": 0}), 422)
+    assert_problem(service.put("/v1/units/4A12", {"colour": "blue"}), 422)
+    assert_problem(service.put("/v1/units/4A12", {}, "plan"), 403)
+
+
+def test_where_units_are_registered_others_are_refused(
+    start: Callable[[Settings], Service], settings: Settings
+) -> None:
+    service = start(settings.model_copy(update={"register_units": False}))
+    service.keys["admin"] = add_key(service.client.app.state.database, "a", ["admin"], 0)
+    service.put("/v1/units/A", {})
+    receipt = service.post("/v1/pings", [ping("A", 10), ping("B", 10)]).json()
+    assert (receipt["accepted"], receipt["errors"][0]["code"]) == (1, "unknown_unit")
+
+
+def test_a_key_may_be_limited_to_its_units(service: Service) -> None:
+    database = service.client.app.state.database
+    service.keys["one"] = add_key(database, "one", ["ingest"], 0, ["P-01", "P-02"])
+    receipt = service.post("/v1/pings", [ping("P-01", 10), ping("P-03", 10)], "one").json()
+    assert (receipt["accepted"], receipt["rejected"]) == (1, 1)
+    assert (receipt["errors"][0]["index"], receipt["errors"][0]["code"]) == (1, "unknown_unit")
+    assert list(states(service)) == ["P-01"]  # and the other is not registered by the way
+    assert service.post("/v1/pings", [ping("P-03", 10)], "ingest").status_code == 200
+
+
+def test_the_offset_of_a_clock_is_the_median_of_receipt_minus_fix(service: Service) -> None:
+    for late_s in (2, 3, 70):  # one message was held up
+        service.post("/v1/pings", [ping("A", late_s), ping("A", late_s + 500)])
+    service.post("/v1/pings", [ping("B", -40)])  # a clock that is fast
+    state = service.client.app.state
+    state.clocks.store(state.database)
+    found = states(service)
+    assert (found["A"]["clock_offset_s"], found["B"]["clock_offset_s"]) == (3.0, -40.0)

@@ -9,10 +9,11 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app import intake
 from app.checks import CODES, Limits
 from app.errors import BadInput
 from app.instants import rfc3339_us, unix_us
-from app.intake import read_incidents, read_pings
+from app.intake import Batch, decoded_pings, read_incidents
 from app.intake.body import array_of
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -53,6 +54,12 @@ bodies = st.binary(max_size=60) | st.text(alphabet='[]{},:"\\ \n01eE+-.ntrufalse
 )
 
 
+def read_pings(
+    body: bytes, media_type: str | None, encoding: str | None, limits: Limits
+) -> Batch[Any]:
+    return intake.read_pings([decoded_pings(body, media_type, encoding)], limits)
+
+
 def ndjson(items: list[Any]) -> bytes:
     return "\n".join(map(json.dumps, items)).encode()
 
@@ -63,12 +70,12 @@ def test_every_item_is_accounted_for(items: list[Any]) -> None:
         array = read(json.dumps(items).encode(), "application/json", None, LIMITS)
         lines = read(ndjson(items), "application/x-ndjson", None, LIMITS)
         for batch in (array, lines):
-            assert batch.received == len(items) == len(batch.columns) + batch.refused.count
-            refused = [index for index, _ in batch.refused.first]
+            assert batch.received[0] == len(items) == len(batch.columns) + batch.refused[0].count
+            refused = [index for index, _ in batch.refused[0].first]
             assert sorted([*batch.index.tolist(), *refused]) == list(range(len(items)))
             assert refused == sorted(refused)
-            assert all(flaw.code in CODES for _, flaw in batch.refused.first)
-            json.dumps(batch.refused.receipt(batch.received, 0).as_dict()).encode()
+            assert all(flaw.code in CODES for _, flaw in batch.refused[0].first)
+            json.dumps(batch.refused[0].receipt(batch.received[0], 0).as_dict()).encode()
         assert array.refused == lines.refused
 
 
@@ -76,7 +83,7 @@ def test_every_item_is_accounted_for(items: list[Any]) -> None:
 def test_a_bad_item_changes_nothing_for_the_others(items: list[Any], odd: Any) -> None:
     alone = read_pings(json.dumps(items).encode(), None, None, LIMITS)
     beside = read_pings(json.dumps([*items, odd]).encode(), None, None, LIMITS)
-    assert alone.refused.count == 0
+    assert alone.refused[0].count == 0
     n = len(items)
     assert beside.columns.unit_id[:n].texts() == alone.columns.unit_id.texts()
     for name in ("time_us", "lat", "lon", "speed_mps", "heading_deg", "accuracy_m", "status"):
@@ -90,7 +97,7 @@ def test_any_bytes_are_a_batch_or_bad_input(body: bytes, media_type: str) -> Non
             batch = read_pings(sent, media_type, encoding, LIMITS)
         except BadInput:
             continue
-        assert batch.received == len(batch.columns) + batch.refused.count
+        assert batch.received[0] == len(batch.columns) + batch.refused[0].count
 
 
 @given(st.lists(anything, max_size=6), st.sampled_from([None, 1]), st.booleans())

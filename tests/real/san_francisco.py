@@ -13,11 +13,13 @@ from app import planning
 from app.db import Database
 from app.files import read_area
 from app.geo.grid import from_text, grid_of
+from app.geo.zones import zone_parameters
 from app.load import load_districts, load_incidents, load_pings
 from app.review import Judgement, judge
 from app.settings import Settings
-from app.shifts import DAY_US, Shift, instance
-from app.store.history import read_incidents
+from app.shifts import DAY_US, Shift
+from app.store.districts import get_district
+from app.store.history import History
 from app.store.plans import Plan
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -34,6 +36,7 @@ TIMEZONE = "America/Los_Angeles"
 FIRST, LAST = date(2008, 5, 17), date(2008, 5, 30)
 NOW_US = 1_230_768_000_000_000  # 1 January 2009: all of the data is past
 CITY = "SAN FRANCISCO"
+UNIT_HOURS = {CITY: 12.0, "MISSION": 1.5}  # four cars with three hours; one with half a shift
 
 
 @dataclass(frozen=True)
@@ -73,17 +76,33 @@ def requests(district: str) -> Iterator[planning.Request]:
     """Every shift of the two weeks."""
     for offset in range((LAST - FIRST).days + 1):
         for shift in SHIFTS:
-            yield planning.Request(district, shift, FIRST + timedelta(days=offset), 6.0)
+            yield planning.Request(
+                district, shift, FIRST + timedelta(days=offset), UNIT_HOURS[district]
+            )
 
 
-def judged(database: Database, settings: Settings, plan: Plan, area: Any) -> Judged:
-    """The plan beside what happened in its shift."""
+def judged(database: Database, history: History, plan: Plan, area: Any) -> Judged:
+    """The plan beside what happened in its shift; `history` is that of the plan's resolution."""
     grid = grid_of(area, plan.parameters["resolution"])
     shift = Shift(plan.shift, plan.start_us, plan.end_us)
     with database.read() as connection:
-        known = read_incidents(connection, NOW_US, plan.start_us - 366 * DAY_US)
-    cells = from_text([cell for zone in plan.zones for cell in zone.cells])
-    return Judged(plan, judge(cells, grid, known, shift))
+        known = history.read(connection, NOW_US, plan.start_us - 366 * DAY_US)
+    zones = [from_text(zone.cells) for zone in plan.zones]
+    limits = zone_parameters(plan.parameters["resolution"])
+    return Judged(plan, judge(zones, grid, known, shift, limits))
+
+
+def two_weeks(database: Database, settings: Settings) -> dict[str, list[Judged]]:
+    """Every shift of both districts, planned and judged."""
+    history = History(settings.plan_resolution)
+    rows: dict[str, list[Judged]] = {}
+    for name in UNIT_HOURS:
+        with database.read() as connection:
+            district = get_district(connection, name)
+        assert district is not None
+        plans = [planning.plan_shift(database, settings, asked, NOW_US) for asked in requests(name)]
+        rows[name] = [judged(database, history, plan, district.geometry) for plan in plans]
+    return rows
 
 
 def pooled(rows: list[Judged]) -> Judgement:
@@ -94,25 +113,26 @@ def pooled(rows: list[Judged]) -> Judgement:
 
 
 def line(name: str, row: Judgement) -> str:
-    """One line of the table."""
-    rate, by_counts = row.caught / row.happened, row.caught_by_counts / row.happened
+    """One line of the table: the share of area, and hits, PAI and PEI of each way to choose it."""
     area = row.chosen / row.cells
-    return (
-        f"{name:<28} {row.happened:>6} {area:>7.2%}"
-        f" {rate:>7.2%} {rate / area:>6.2f} {row.caught / row.possible:>6.3f}"
-        f" {by_counts:>9.2%} {by_counts / area:>6.2f} {row.caught_by_counts / row.possible:>6.3f}"
+    ways = (row.caught, row.caught_by_counted_zones, row.caught_by_counts)
+    rates = ((hits, hits / row.happened) for hits in ways)
+    shown = "  ".join(
+        f"{rate:>7.2%} {rate / area:>5.2f} {hits / row.possible:>5.3f}" for hits, rate in rates
     )
+    return f"{name:<22} {row.happened:>5} {area:>6.2%}  {shown}"
 
 
+WAYS = ("our zones", "zones by counts", "cells by counts")
 HEAD = (
-    f"{'':<28} {'':>6} {'':>7} {'our zones':>21} {'12-month counts':>23}\n"
-    f"{'shifts':<28} {'inc.':>6} {'area':>7} {'hits':>7} {'PAI':>6} {'PEI':>6}"
-    f" {'hits':>9} {'PAI':>6} {'PEI':>6}"
+    f"{'':<22} {'':>5} {'':>6}  {'  '.join(f'{way:^19}' for way in WAYS)}\n"
+    f"{'district, shift':<22} {'inc.':>5} {'area':>6}  "
+    + "  ".join(f"{'hits':>7} {'PAI':>5} {'PEI':>5}" for _ in range(3))
 )
 
 
 def table(rows: dict[str, list[Judged]]) -> str:
-    """Per district: each name of shift, and all together."""
+    """The two weeks, per district: each name of shift, and all together."""
     lines = [HEAD]
     for district, found in rows.items():
         for shift in SHIFTS:
@@ -120,8 +140,3 @@ def table(rows: dict[str, list[Judged]]) -> str:
             lines.append(line(f"{district}, {shift}", pooled(some)))
         lines.append(line(f"{district}, all", pooled(found)))
     return "\n".join(lines)
-
-
-def shift_start_us(request: planning.Request) -> int:
-    """When the requested shift begins."""
-    return instance(SHIFTS, TIMEZONE, request.shift, request.date).start_us

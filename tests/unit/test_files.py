@@ -16,7 +16,7 @@ from app import files
 from app.errors import BadInput
 from app.facts import PingColumns
 from app.files import Rows, open_rows, pings_of_file, pings_of_rows, read_area, read_districts
-from app.instants import ABSENT
+from app.instants import ABSENT, INVALID
 from app.profile import Kind, profile_of, read_profile
 
 GENERIC = read_profile("generic")
@@ -91,6 +91,16 @@ def test_every_form_gives_the_same_pings(tmp_path: Path, form: str) -> None:
 def test_unix_seconds_in_every_form(tmp_path: Path, form: str) -> None:
     items = [item | {"time": 1.5} for item in PINGS]
     assert columns(in_form(tmp_path, form, items)).time_us.tolist() == [1_500_000] * 3
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if "geojson" not in form])
+def test_unix_milliseconds_where_a_profile_says_so(tmp_path: Path, form: str) -> None:
+    items = [item | {"time": 1_488_322_493_123} for item in PINGS]
+    path = in_form(tmp_path, form, items)
+    for formats in (["unix_ms"], ["unix", "unix_ms"]):
+        found = columns(path, time_formats=formats)
+        assert found.time_us.tolist() == [1_488_322_493_123_000] * 3
+    assert columns(path, time_formats=["unix"]).time_us.tolist() == [INVALID] * 3
 
 
 def test_quotes_blanks_and_a_byte_order_mark_in_csv(tmp_path: Path) -> None:
@@ -320,3 +330,29 @@ def test_what_is_written_stands_there_whole_or_not_at_all(tmp_path: Path) -> Non
     with pytest.raises(BadInput, match="cannot be written"):
         files.write_text(tmp_path / "nowhere" / "a.txt", "")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.parquet", "a.txt"]
+
+
+GPX = """<gpx version="1.0" creator="a" xmlns="http://www.topografix.com/GPX/1/0">
+<wpt lat="1" lon="2"/>
+<trk><name>4A12</name><trkseg>
+<trkpt lat="44.5" lon="-79.8"><time>2024-01-03T12:00:00.25Z</time><course>90</course>
+<speed>5.5</speed><hdop>2</hdop></trkpt>
+<trkpt lat="44.6" lon="-79.8"><time>2024-01-03T07:00:01-05:00</time></trkpt></trkseg>
+<trkseg><trkpt lat="44.7" lon="-79.8"/></trkseg></trk>
+<trk><trkseg><trkpt lat="44.5" lon="-79.9"><time>2024-01-03T12:00:02</time></trkpt></trkseg></trk>
+</gpx>"""
+
+
+@pytest.mark.parametrize("name", ["car.gpx", "car.gpx.gz"])
+def test_the_tracks_of_a_gpx_file(tmp_path: Path, name: str) -> None:
+    found = columns(write(tmp_path / name, GPX))
+    assert found.unit_id.texts() == ["4A12", "4A12", "4A12", "car"]
+    noon_us = 1_704_283_200_000_000  # 2024-01-03 12:00 UTC
+    seconds = [0.25, 1, None, 2]
+    assert found.time_us.tolist() == [
+        ABSENT if s is None else noon_us + round(s * 1e6) for s in seconds
+    ]
+    assert found.lat.tolist() == [44.5, 44.6, 44.7, 44.5]
+    first = (found.speed_mps[0], found.heading_deg[0], found.accuracy_m[0])
+    assert first == (5.5, 90, 10)  # an HDOP of 2 is 10 m
+    assert np.isnan([found.speed_mps[1], found.heading_deg[1], found.accuracy_m[1]]).all()

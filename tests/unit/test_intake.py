@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from app import intake
 from app.checks import CODES, Limits
 from app.errors import BadInput, TooLarge
-from app.intake import Refused, read_incidents, read_pings, summed
+from app.intake import Refused, decoded_pings, read_incidents, summed
 from app.intake.accept import Batch
 from app.shifts import DAY_US
 
@@ -24,6 +25,12 @@ INCIDENT: dict[str, Any] = {
 DROP = object()
 
 
+def read_pings(
+    body: bytes, media_type: str | None, encoding: str | None, limits: Limits
+) -> Batch[Any]:
+    return intake.read_pings([decoded_pings(body, media_type, encoding)], limits)
+
+
 def pings(items: Any, lines: bool = False) -> Batch[Any]:
     if lines:
         body = "\n".join(item if isinstance(item, str) else json.dumps(item) for item in items)
@@ -32,7 +39,7 @@ def pings(items: Any, lines: bool = False) -> Batch[Any]:
 
 
 def errors(batch: Batch[Any]) -> list[tuple[int, str, str | None]]:
-    return [(index, flaw.code, flaw.field) for index, flaw in batch.refused.first]
+    return [(index, flaw.code, flaw.field) for index, flaw in batch.refused[0].first]
 
 
 def changed(item: dict[str, Any], **members: Any) -> dict[str, Any]:
@@ -153,7 +160,7 @@ def test_what_usually_brings_a_service_down(text: str, code: str) -> None:
     ):
         batch = read_pings(body.encode(), media, None, LIMITS)
         assert [c for _, c, _ in errors(batch)] == [code]
-        assert json.dumps(batch.refused.receipt(batch.received, 0).as_dict())
+        assert json.dumps(batch.refused[0].receipt(batch.received[0], 0).as_dict())
 
 
 @pytest.mark.parametrize(
@@ -187,7 +194,7 @@ def test_a_line_that_is_no_json_is_malformed_alone() -> None:
     assert [index for index, _, _ in errors(batch)] == [1, 2, 3, 4]
     assert {code for _, code, _ in errors(batch)} == {"malformed"}
     assert batch.index.tolist() == [0, 5]  # the blank line is no item
-    assert read_pings(b"\n\n", "application/x-ndjson", None, LIMITS).received == 0
+    assert read_pings(b"\n\n", "application/x-ndjson", None, LIMITS).received == (0,)
 
 
 def test_too_many_items() -> None:
@@ -200,7 +207,7 @@ def test_a_thousand_pings_of_which_fifteen_are_bad() -> None:
     items = [changed(PING, time=NOW_S - k) for k in range(985)]
     items += [changed(PING, lat=91)] * 10 + [changed(PING, time=NOW_S + 3_600)] * 5
     batch = pings(items)
-    assert (batch.received, len(batch.columns), batch.refused.count) == (1_000, 985, 15)
+    assert (batch.received[0], len(batch.columns), batch.refused[0].count) == (1_000, 985, 15)
     assert [code for _, code, _ in errors(batch)] == ["lat_out_of_range"] * 10 + ["in_future"] * 5
 
 
@@ -266,15 +273,15 @@ def test_incidents_that_are_accepted(item: dict[str, Any]) -> None:
 
 def test_a_receipt_shows_a_hundred_errors_in_order() -> None:
     batch = pings([changed(PING, lat=91) if k % 2 else 1 for k in range(202)])
-    receipt = batch.refused.receipt(batch.received, 0)
+    receipt = batch.refused[0].receipt(batch.received[0], 0)
     assert [error.index for error in receipt.errors] == list(range(100))
     assert (receipt.received, receipt.rejected, receipt.errors_truncated) == (202, 202, True)
     assert receipt.http_status == 422
-    assert not pings([1] * 100).refused.receipt(100, 0).errors_truncated
+    assert not pings([1] * 100).refused[0].receipt(100, 0).errors_truncated
 
 
 def test_receipts_of_pieces_add_up() -> None:
-    first = pings([PING, 1]).refused.receipt(2, accepted=1)
+    first = pings([PING, 1]).refused[0].receipt(2, accepted=1)
     second = Refused().receipt(3, accepted=1)
     assert summed([first, second]).as_dict() == {
         "received": 5,

@@ -10,6 +10,7 @@ import pytest
 from app.errors import BadInput
 from app.facts import IncidentColumns, PingColumns
 from app.files import Mapped, Numbering, Rows, incidents_of_rows, pings_of_rows
+from app.files.georss import COLUMNS as GEORSS_COLUMNS
 from app.instants import ABSENT, INVALID
 from app.profile import layout_of, profile_of, read_profile, shipped_profiles
 
@@ -47,12 +48,19 @@ def us(text: str) -> int:
 
 
 def test_the_shipped_profiles_fit_the_files_they_are_for() -> None:
-    assert shipped_profiles() == ["generic", "sf_incidents", "sf_taxi_gps", "vancouver_incidents"]
+    assert shipped_profiles() == [
+        "generic",
+        "portland_calls",
+        "sf_incidents",
+        "sf_taxi_gps",
+        "vancouver_incidents",
+    ]
     layout_of(read_profile("generic"), "pings", PINGS)
     layout_of(read_profile("generic"), "incidents", INCIDENTS)
     layout_of(read_profile("sf_incidents"), "incidents", SF)
     layout_of(read_profile("sf_incidents"), "incidents", [*SF[:1], *SF[3:5], *SF[6:], "Id"])
     layout_of(read_profile("vancouver_incidents"), "incidents", VANCOUVER)
+    layout_of(read_profile("portland_calls"), "incidents", GEORSS_COLUMNS, placed=True)
     cabs = ["cab_id", "latitude", "longitude", "occupied", "time"]
     layout_of(read_profile("sf_taxi_gps"), "pings", cabs)
 

@@ -10,6 +10,7 @@ from app import review
 from app.errors import Invalid
 from app.geo.grid import grid_from
 from app.geo.risk import NO_INCIDENTS, Incidents
+from app.geo.zones import ZoneParameters
 from app.shifts import HOUR_US
 
 BUSY = h3.str_to_int(h3.latlng_to_cell(49.28, -123.12, 9))
@@ -121,16 +122,26 @@ def test_days_that_make_no_sense_are_refused():
         review.calendar(CALENDAR, "Nowhere", date(2024, 1, 1), date(2024, 3, 1), date(2024, 3, 3))
 
 
+ONE_CELL = ZoneParameters(zone_min_cells=1, zone_max_cells=1)
+
+
 def test_a_plan_is_judged_beside_counts_of_equal_area():
     # One theft at noon of every day, all in BUSY: one in the tested day shift, 60 before it.
     shift = SHIFTS.at(TESTED[0])
-    assert review.judge(np.array([BUSY], np.uint64), TOWN, daily(), shift) == review.Judgement(
-        happened=1, caught=1, caught_by_counts=1, possible=1, chosen=1, cells=2
+    busy, quiet = ([np.array([cell], np.uint64)] for cell in (BUSY, QUIET))
+    assert review.judge(busy, TOWN, daily(), shift, ONE_CELL) == review.Judgement(
+        happened=1,
+        caught=1,
+        caught_by_counts=1,
+        caught_by_counted_zones=1,
+        possible=1,
+        chosen=1,
+        cells=2,
     )
-    missed = review.judge(np.array([QUIET], np.uint64), TOWN, daily(), shift)
-    assert (missed.caught, missed.caught_by_counts) == (0, 1)
+    missed = review.judge(quiet, TOWN, daily(), shift, ONE_CELL)
+    assert (missed.caught, missed.caught_by_counts, missed.caught_by_counted_zones) == (0, 1, 1)
 
 
 def test_no_zones_catch_nothing():
-    none = review.judge(np.array([], np.uint64), TOWN, daily(), SHIFTS.at(TESTED[0]))
+    none = review.judge([], TOWN, daily(), SHIFTS.at(TESTED[0]), ONE_CELL)
     assert (none.happened, none.caught, none.caught_by_counts, none.chosen) == (1, 0, 0, 0)
