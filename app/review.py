@@ -16,6 +16,7 @@ from app.errors import Invalid
 from app.geo import accuracy
 from app.geo.accuracy import BUDGETS
 from app.geo.grid import Grid, area_km2, index_of, neighbours
+from app.geo.mixture import predict
 from app.geo.risk import (
     DEFAULTS,
     Component,
@@ -28,12 +29,14 @@ from app.geo.risk import (
 )
 from app.geo.rolling import rolling
 from app.geo.zones import ZoneParameters, choose_zones
+from app.model import COUNTS, History, choose, history_of
 from app.shifts import DAY_US, Shift, Shifts, instances
 
 NEVER = float("inf")
+REFIT_SHIFTS = 588  # 28 weeks of three shifts; learning again every four weeks gains nothing
 BASELINES = (
     Component("all_history", 1, NEVER, same_shift=False, ring=False),
-    Component("last_12_months", 1, NEVER, same_shift=False, ring=False, window_days=365),
+    COUNTS,
     Component("decay_365", 1, 365, same_shift=False, ring=False),
     Component("shift_decay_365", 1, 365, same_shift=True, ring=False),
 )
@@ -63,12 +66,16 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """One tested shift: `position` in the shifts, risk per cell (m,), and how it was met."""
+    """One tested shift: `position` in the shifts, risk per cell (m,), and how it was met.
+
+    `reason` says which model spoke, and why.
+    """
 
     position: int
     expected_incidents: Floats
     expected_harm: Floats
     scores: Scores
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -126,10 +133,12 @@ def backtest(
     tested: Sequence[int],
     severity: Mapping[str, float],
     parameters: RiskParameters = DEFAULTS,
+    mode: str = "auto",
 ) -> Iterator[Step]:
     """The risk of each tested shift, in order of time, and its scores beside the baselines.
 
-    Streamed: memory grows with cells and components, not with shifts.
+    The model is chosen as in service (`app.model`), from what was known before each 28
+    weeks of the test. Streamed: memory grows with cells and components, not with shifts.
     Raises Invalid where the grid has no cell.
     """
     if not len(grid.cells):
@@ -139,15 +148,34 @@ def backtest(
     met = outcomes(incidents, grid, shifts, parameters)
     sizes = [accuracy.cells_within(budget, len(grid.cells)) for budget in BUDGETS]
     order = np.argsort(met.shift, kind="stable")
-    for i, parts in rolling(incidents, grid, shifts, tested, severity, both):
+    history = history_of(incidents, grid, shifts, severity, parameters)
+    counted = rolling(incidents, grid, shifts, tested, severity, both)
+    learned = _learned(history, tested, mode)
+    for (i, parts), (found, reason) in zip(counted, learned, strict=True):
         first, last = np.searchsorted(met.shift, [i, i + 1], sorter=order)
         here = np.bincount(met.cell[order[first:last]], minlength=len(grid.cells))
-        model = parts[:, :own].sum(axis=1)
+        model = parts[:, :own].sum(axis=1) if found is None else found
         level = np.full(len(grid.cells), parts[0, own].mean())
         surfaces = np.array([model[0], level, *parts[0, own:]])
         scores = _scores(surfaces, here.astype(np.float64), sizes)
         undated = int((met.undated == i).sum())
-        yield Step(i, model[0], model[1], scores._replace(undated=undated))
+        yield Step(i, model[0], model[1], scores._replace(undated=undated), reason)
+
+
+def _learned(
+    history: History, tested: Sequence[int], mode: str
+) -> Iterator[tuple[Floats | None, str]]:
+    """The learned incidents and harm of each tested shift, (2, m), or None where counts serve."""
+    for first in range(0, len(tested), REFIT_SHIFTS):
+        some = tested[first : first + REFIT_SHIFTS]
+        chosen = choose(history, some[0], mode)
+        if chosen.mixture is None:
+            yield from ((None, chosen.reason) for _ in some)
+            continue
+        for _, parts in predict(
+            chosen.mixture, history.evidence, history.grid, history.shifts, some
+        ):
+            yield parts.sum(axis=1), chosen.reason
 
 
 def report(scores: Sequence[Scores], grid: Grid, notes: Sequence[str] = ()) -> dict[str, Any]:

@@ -28,7 +28,8 @@ class Shift:
 class Shifts:
     """Consecutive shifts as columns: `name[i]` indexes `names`; `[start_us[i], end_us[i])`.
 
-    `weekday` (k,) int8 is the local weekday of the start, 0 = Monday.
+    `weekday` (k,) int8 is the local weekday of the start, 0 = Monday; `middle_weekday` that of the
+    middle, so that the night from Friday to Saturday counts as Saturday.
     """
 
     names: tuple[str, ...]
@@ -36,6 +37,7 @@ class Shifts:
     start_us: NDArray[np.int64]
     end_us: NDArray[np.int64]
     weekday: NDArray[np.int8]
+    middle_weekday: NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.start_us)
@@ -101,6 +103,7 @@ def instances(shifts: Mapping[str, str], timezone: str, first: date, last: date)
         for code, start in enumerate(starts.values())
     ]
     count = max(0, (len(days) - 1) * len(starts))
+    late = _past_midnight(list(starts.values()))
     start_us = np.maximum.accumulate(np.array([m[0] for m in moments], dtype=np.int64))
     return Shifts(
         names=tuple(starts),
@@ -108,6 +111,7 @@ def instances(shifts: Mapping[str, str], timezone: str, first: date, last: date)
         start_us=start_us[:count],
         end_us=start_us[1 : count + 1],
         weekday=np.array([m[2] for m in moments[:count]], dtype=np.int8),
+        middle_weekday=np.array([(m[2] + late[m[1]]) % 7 for m in moments[:count]], dtype=np.int8),
     )
 
 
@@ -126,6 +130,14 @@ def local_date(time_us: int, timezone: str) -> date:
         .astimezone(zone(timezone))
         .date()
     )
+
+
+def _past_midnight(starts: list[time]) -> list[bool]:
+    """Whether the middle of each shift lies after midnight; only the last one's can."""
+    first, last = starts[0], starts[-1]
+    begin_h = last.hour + last.minute / 60
+    end_h = 24 + first.hour + first.minute / 60
+    return [False] * (len(starts) - 1) + [(begin_h + end_h) / 2 >= 24]
 
 
 def _utc_us(day: date, start: time, where: ZoneInfo) -> int:
