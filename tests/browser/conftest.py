@@ -26,7 +26,7 @@ QUIET = (  # a browser under test calls nobody but the page
 START_S = 30
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where an empty service answers."""
     folder = tmp_path_factory.mktemp("service")
@@ -46,9 +46,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             service.wait(15)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium from the system; Playwright's own would be a download."""
+    """Chromium from the system; Playwright's own would be a download.
+
+    For a module at most: as long as it runs, so does an event loop, and no test can start another.
+    """
     if CHROMIUM is None:
         pytest.skip("no Chromium: apt-get install chromium")
     root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium has no sandbox for root
