@@ -251,7 +251,8 @@ def test_model_values_and_their_defaults(kind: type) -> None:
     plain = {
         field.name: getattr(made, field.name)
         for field in dataclasses.fields(kind)
-        if not dataclasses.is_dataclass(getattr(made, field.name)) and field.name not in ("components", "features")
+        if not dataclasses.is_dataclass(getattr(made, field.name))
+        and field.name not in ("components", "features")
     }
     if not plain:
         return  # only holds other parameters
