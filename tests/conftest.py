@@ -145,3 +145,20 @@ def postgis_server() -> Iterator[URL]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A server that the test may stop."""
+    folder = Path(tempfile.mkdtemp(prefix="focus-patrol-pg-"))
+    try:
+        server = PostgresServer(folder)
+    except NotInstalled as error:
+        pytest.skip(str(error))
+    try:
+        server.create()
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)

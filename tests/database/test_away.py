@@ -1,12 +1,10 @@
 """A database that is away: DatabaseAway, nothing stored, nothing broken, recovery by itself."""
 
 import resource
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -26,7 +24,7 @@ from app.settings import Settings
 from app.store.keys import list_keys
 from app.store.pings import add_pings, read_pings
 from app.store.units import unit_numbers
-from tests.postgres import NotInstalled, PostgresServer, settings_for
+from tests.postgres import PostgresServer, settings_for
 
 
 def some_pings(count: int, start: int = 0) -> Pings:
@@ -220,23 +218,6 @@ def test_a_server_that_is_not_there() -> None:
         with pytest.raises(DatabaseAway, match="refused"):
             add(database, some_pings(1))
         assert time.monotonic() - began < 10
-
-
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    """A server that the test may stop."""
-    folder = Path(tempfile.mkdtemp(prefix="focus-patrol-pg-"))
-    try:
-        server = PostgresServer(folder)
-    except NotInstalled as error:
-        pytest.skip(str(error))
-    try:
-        server.create()
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_server_that_stops_and_starts_again(own_server: PostgresServer) -> None:

@@ -1,10 +1,7 @@
 """What is acknowledged survives: the service killed, the database gone, the order of arrival."""
 
 import random
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +15,7 @@ from app.settings import Settings
 from app.store.coverage import read_dwell
 from app.store.pings import read_pings
 from app.store.units import list_units
-from tests.postgres import NotInstalled, PostgresServer, settings_for
+from tests.postgres import PostgresServer, settings_for
 from tests.serving import Identity, Load, new_key, ping_of, serving, wait_until_ready
 
 BEGIN_S = 1_700_000_000
@@ -59,22 +56,6 @@ def test_killed_under_load(
         some = sorted(acknowledged)[-1_000:]
         receipt = process.post([ping_of(*each) for each in some]).json()
     assert (receipt["accepted"], receipt["duplicate"]) == (0, len(some))
-
-
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    folder = Path(tempfile.mkdtemp(prefix="focus-patrol-pg-"))  # short: it holds a socket
-    try:
-        server = PostgresServer(folder)
-    except NotInstalled as error:
-        pytest.skip(str(error))
-    try:
-        server.create()
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_postgres_stopped_and_started_under_load(
